@@ -1,0 +1,56 @@
+import { EX_CONFIG, StartupError } from '../shared/startup-error.ts';
+
+const EX_SOFTWARE = 70;
+
+/** What a program offers once it runs. */
+export interface Running {
+  readonly close: () => Promise<void>;
+}
+
+/**
+ * Runs a program until SIGTERM or SIGINT, then closes it and exits with 0; a second signal exits at once. A reason not
+ * to start is one line on standard error and its exit code, never a stack trace.
+ */
+export async function runProgram(name: string, start: () => Promise<Running>): Promise<void> {
+  let stopping = false;
+  let signalled: () => void = () => undefined;
+  const signal = new Promise<void>((resolve) => {
+    signalled = resolve;
+  });
+  const stop = () => {
+    if (stopping) process.exit(130);
+    stopping = true;
+    signalled();
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  try {
+    const running = await start();
+    await signal;
+    await running.close();
+    process.exit(0);
+  } catch (error) {
+    exitWith(name, error);
+  }
+}
+
+/** Prints why a program cannot go on, and exits. Only a fault of ours shows a stack. */
+export function exitWith(name: string, error: unknown): never {
+  if (error instanceof StartupError) {
+    process.stderr.write(`${name}: ${error.message}\n`);
+    process.exit(error.exitCode);
+  }
+  process.stderr.write(`${name}: ${error instanceof Error ? error.stack : String(error)}\n`);
+  process.exit(EX_SOFTWARE);
+}
+
+/** Handles `--check-config`: the settings are good, or reading them has thrown. Throws for any other argument. */
+export function readArguments(name: string, args: readonly string[]): void {
+  const [argument, ...rest] = args;
+  if (argument === undefined) return;
+  if (argument !== '--check-config' || rest.length > 0) {
+    throw new StartupError(`unknown argument ${argument}; the only one is --check-config`, EX_CONFIG);
+  }
+  process.stdout.write(`${name}: the configuration is good\n`);
+  process.exit(0);
+}

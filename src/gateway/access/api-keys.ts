@@ -1,0 +1,91 @@
+import { hash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import { tokenChecksum } from '../../shared/checksummed-token.ts';
+import type { Call, Caller } from '../context.ts';
+import { GatewayError } from '../errors.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Orchestrator } from '../upstream/orchestrator.ts';
+import { unauthenticated } from './bearer.ts';
+
+const NEGATIVE_TTL_MS = 5_000;
+const NEGATIVE_MAX_ENTRIES = 1_000;
+const KEY_PREFIX = 'ffk';
+
+export interface ApiKeyParts {
+  readonly orchestrator: Pick<Orchestrator, 'authenticateApiKey'>;
+  readonly metrics: Pick<Metrics, 'keyLookups'>;
+  readonly ttlMs: number;
+  readonly maxEntries: number;
+  /** Bound of one lookup, which outlives the request that began it. */
+  readonly lookupTimeoutMs: number;
+}
+
+/**
+ * Resolves API keys through the orchestrator. Good answers are kept for the TTL; bad ones for 5 s in a small cache of
+ * their own, so that junk never pushes a good key out. Any number of concurrent misses of one key is one call.
+ */
+export function createApiKeys({ orchestrator, metrics, ttlMs, maxEntries, lookupTimeoutMs }: ApiKeyParts) {
+  const callers = new LRUCache<string, Caller>({ max: maxEntries, ttl: ttlMs });
+  const refusals = new LRUCache<string, GatewayError>({ max: NEGATIVE_MAX_ENTRIES, ttl: NEGATIVE_TTL_MS });
+  const pending = new Map<string, Promise<Caller>>();
+
+  async function lookUp(keyHash: string, metadata: Call['metadata']): Promise<Caller> {
+    // Its own deadline and no client's signal: others wait for the same answer.
+    const call = {
+      signal: AbortSignal.timeout(lookupTimeoutMs + 1_000),
+      deadline: performance.now() + lookupTimeoutMs,
+      metadata,
+    };
+    const { allowed, principal, denyReason } = await orchestrator.authenticateApiKey({ keyHash }, call);
+    if (!allowed) {
+      const refusal = refused(denyReason);
+      refusals.set(keyHash, refusal);
+      throw refusal;
+    }
+    // No principal means every tenant's data, so a key without one is a fault of the orchestrator's, not an admin.
+    if (principal === '') throw new GatewayError('INTERNAL', 'the orchestrator allowed a key without a principal');
+    const caller = { principal, keyHash };
+    callers.set(keyHash, caller);
+    return caller;
+  }
+
+  return {
+    /** Throws UNAUTHENTICATED, KEY_REVOKED or KEY_EXPIRED for a bad key, and UNAVAILABLE when nobody can say. */
+    async resolve(token: string, metadata: Call['metadata']): Promise<Caller> {
+      if (tokenChecksum(token, KEY_PREFIX) === 'invalid') {
+        metrics.keyLookups.inc({ result: 'checksum' });
+        throw refused('');
+      }
+      const keyHash = hash('sha256', token);
+      const caller = callers.get(keyHash);
+      if (caller) {
+        metrics.keyLookups.inc({ result: 'hit' });
+        return caller;
+      }
+      const refusal = refusals.get(keyHash);
+      if (refusal) {
+        metrics.keyLookups.inc({ result: 'negative' });
+        throw refusal;
+      }
+      let lookup = pending.get(keyHash);
+      if (!lookup) {
+        metrics.keyLookups.inc({ result: 'miss' });
+        lookup = lookUp(keyHash, metadata).finally(() => pending.delete(keyHash));
+        pending.set(keyHash, lookup);
+      }
+      return lookup;
+    },
+
+    /** Forgets a key that the orchestrator has refused after all. */
+    forget(keyHash: string): void {
+      callers.delete(keyHash);
+    },
+  };
+}
+
+/** The 401 for a key that the orchestrator refuses; its reason is free text, of which two words have codes. */
+export function refused(denyReason: string): GatewayError {
+  if (/revoked/i.test(denyReason)) return unauthenticated('the API key was revoked', 'KEY_REVOKED');
+  if (/expired/i.test(denyReason)) return unauthenticated('the API key has expired', 'KEY_EXPIRED');
+  return unauthenticated('the credential is not valid');
+}

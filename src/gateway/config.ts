@@ -1,0 +1,62 @@
+import { LOG_LEVELS } from '../shared/log.ts';
+import * as setting from '../shared/settings.ts';
+import { EX_CONFIG, StartupError } from '../shared/startup-error.ts';
+
+export const GATEWAY_PREFIX = 'FOLDFORGE_GATEWAY__';
+
+/** Every setting of the gateway. Durations are written in seconds and read as milliseconds. */
+export const gatewaySettings = {
+  BIND_ADDR: setting.address('0.0.0.0:8080', 'HTTP listen address'),
+  ORCHESTRATOR_ENDPOINT: setting.httpUrl('http://127.0.0.1:50051', 'gRPC upstream; `https://` for TLS'),
+  API_TOKEN: setting.secretList(
+    'dev-token',
+    'static admin token, always valid, without quota or principal; several, with commas between them, allow rotation; the default is refused unless BIND_ADDR is loopback',
+  ),
+  ORCHESTRATOR_RPC_TIMEOUT_SECONDS: setting.seconds('10', "deadline of one request's upstream calls together"),
+  API_KEYS_ENABLED: setting.flag('false', 'per-user API keys and quotas'),
+  AUTH_CACHE_TTL_SECONDS: setting.seconds('30', 'how long a good key is remembered, and a revoked one still works'),
+  AUTH_CACHE_MAX_ENTRIES: setting.number('10000', 'cap of that cache', { min: 1, max: 10_000_000 }),
+  BODY_LIMIT_BYTES: setting.number('1048576', 'largest request body', { min: 1024, max: 67_108_864 }),
+  HEARTBEAT_SECONDS: setting.seconds('15', 'silence on an event stream after which a heartbeat is sent'),
+  STREAM_BUFFER_BYTES: setting.number('262144', 'bytes by which a reader of events may fall behind', {
+    min: 4096,
+    max: 67_108_864,
+  }),
+  STREAM_STALL_SECONDS: setting.seconds('30', 'time for which a reader of events may take nothing'),
+  UPSTREAM_LOSS_SECONDS: setting.seconds('30', 'how long event streams wait for a lost orchestrator to come back'),
+  OBJECT_STORE_CONNECT_TIMEOUT_SECONDS: setting.seconds('5', 'connect bound'),
+  OBJECT_STORE_READ_TIMEOUT_SECONDS: setting.seconds('30', 'idle-read bound while streaming'),
+  R2_ENDPOINT: setting.httpUrl('', 'object store; empty: downloads answer 503', { optional: true }),
+  R2_REGION: setting.text('auto', 'region that requests to the store are signed for'),
+  R2_BUCKET: setting.text('foldforge', 'the one bucket that artifacts are served from'),
+  R2_ACCESS_KEY_ID: setting.secret('', "the store's access key"),
+  R2_SECRET_ACCESS_KEY: setting.secret('', "the store's secret key"),
+  SHUTDOWN_DELAY_SECONDS: setting.seconds('2', 'time between readyz turning 503 and the listener closing', { min: 0 }),
+  SHUTDOWN_GRACE_SECONDS: setting.seconds('25', 'time after which a shutdown cuts what is still open'),
+  LOG_LEVEL: setting.choice(LOG_LEVELS, 'info', 'least level that is logged'),
+} satisfies setting.Settings;
+
+export type GatewayConfig = setting.Values<typeof gatewaySettings>;
+
+/** Throws a StartupError (exit code 78) that names the variable. */
+export function readGatewayConfig(environment: setting.Environment): GatewayConfig {
+  const config = setting.readSettings(GATEWAY_PREFIX, gatewaySettings, environment);
+  const { API_TOKEN, BIND_ADDR, R2_ENDPOINT, R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY } = config;
+  if (API_TOKEN.includes('dev-token') && !isLoopback(BIND_ADDR.host)) {
+    throw new StartupError(
+      `${GATEWAY_PREFIX}API_TOKEN is dev-token, which is accepted only while ${GATEWAY_PREFIX}BIND_ADDR is loopback; set a token of your own, or bind to 127.0.0.1`,
+      EX_CONFIG,
+    );
+  }
+  if (R2_ENDPOINT && !(R2_ACCESS_KEY_ID && R2_SECRET_ACCESS_KEY)) {
+    throw new StartupError(
+      `${GATEWAY_PREFIX}R2_ENDPOINT is set, so ${GATEWAY_PREFIX}R2_ACCESS_KEY_ID and ${GATEWAY_PREFIX}R2_SECRET_ACCESS_KEY must be set too`,
+      EX_CONFIG,
+    );
+  }
+  return config;
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
+}

@@ -1,0 +1,54 @@
+import type { HttpBindings } from '@hono/node-server';
+import type { Context, MiddlewareHandler } from 'hono';
+
+/** Who is calling. The static token has neither principal nor key: it sees every tenant. */
+export interface Caller {
+  readonly principal?: string;
+  /** Lower-case hex SHA-256 of the API key. */
+  readonly keyHash?: string;
+}
+
+/** What every upstream call made for one request shares. */
+export interface Call {
+  /** Aborted when the client has gone away. */
+  readonly signal: AbortSignal;
+  /** The `performance.now()` at which the time of the whole request is up. */
+  readonly deadline: number;
+  /** `x-request-id`, `traceparent`, `tracestate` and, once the caller is known, `ff-principal`. */
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** The parts of a request after the contract has been checked, with defaults filled in. */
+export interface Input {
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: Readonly<Record<string, unknown>>;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: unknown;
+}
+
+/** Facts about this request, each set once by the station that learns it. */
+export interface Facts {
+  requestId: string;
+  /** The path template of the contract, or `unmatched`. */
+  route: string;
+  call: Call;
+  caller: Caller;
+  bodyBytes: Buffer;
+  input: Input;
+  /** The answer is an event stream. */
+  streaming: boolean;
+}
+
+export interface Env {
+  Bindings: HttpBindings;
+  Variables: Facts;
+}
+
+export type RequestContext = Context<Env>;
+export type Handler = (c: RequestContext) => Response | Promise<Response>;
+export type Middleware = MiddlewareHandler<Env>;
+
+/** What the whole process knows: whether it is on its way out. */
+export interface Lifecycle {
+  draining: boolean;
+}

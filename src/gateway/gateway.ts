@@ -1,0 +1,110 @@
+import { createServer } from 'node:http';
+import { getRequestListener, type HttpBindings } from '@hono/node-server';
+import { listen } from '../shared/listen.ts';
+import type { Log } from '../shared/log.ts';
+import { createApiKeys } from './access/api-keys.ts';
+import { createQuota } from './access/quota.ts';
+import { createStaticTokens } from './access/static-tokens.ts';
+import { createApp } from './app.ts';
+import type { GatewayConfig } from './config.ts';
+import type { Lifecycle } from './context.ts';
+import type { Contract } from './contract.ts';
+import { createMetrics } from './metrics.ts';
+import { createAuthenticate } from './middleware/authenticate.ts';
+import { createIdentify } from './middleware/identify.ts';
+import { createLimitBody } from './middleware/limit-body.ts';
+import { createObserve } from './middleware/observe.ts';
+import { createRenderErrors, renderUnreadable } from './middleware/render-errors.ts';
+import { createValidate } from './middleware/validate.ts';
+import { createArtifactRoutes } from './routes/artifacts.ts';
+import { createBillingRoutes } from './routes/billing.ts';
+import { createEventRoutes } from './routes/events.ts';
+import { createHealthRoutes } from './routes/health.ts';
+import { createWorkflowRoutes } from './routes/workflows.ts';
+import { createArtifactStore } from './upstream/artifact-store.ts';
+import { createEventHub } from './upstream/event-hub.ts';
+import { followEvents } from './upstream/follow-events.ts';
+import { createOrchestrator } from './upstream/orchestrator.ts';
+import { createReadiness } from './upstream/readiness.ts';
+
+export interface Gateway {
+  readonly port: number;
+  /** Drains: readyz turns 503, streams end, requests finish, and what is left after the grace period is cut. */
+  readonly close: () => Promise<void>;
+}
+
+/** Builds the gateway from its settings and opens it. Throws a StartupError. */
+export async function startGateway(
+  config: GatewayConfig,
+  { log, contract }: { log: Log; contract: Contract },
+): Promise<Gateway> {
+  const timeoutMs = config.ORCHESTRATOR_RPC_TIMEOUT_SECONDS;
+  const metrics = createMetrics();
+  const lifecycle: Lifecycle = { draining: false };
+  const { logFault, renderError } = createRenderErrors({ log });
+  const orchestrator = createOrchestrator({ endpoint: config.ORCHESTRATOR_ENDPOINT });
+  const store = await createArtifactStore({
+    endpoint: config.R2_ENDPOINT,
+    region: config.R2_REGION,
+    bucket: config.R2_BUCKET,
+    accessKeyId: config.R2_ACCESS_KEY_ID,
+    secretAccessKey: config.R2_SECRET_ACCESS_KEY,
+    connectTimeoutMs: config.OBJECT_STORE_CONNECT_TIMEOUT_SECONDS,
+    readTimeoutMs: config.OBJECT_STORE_READ_TIMEOUT_SECONDS,
+  });
+  const apiKeys = createApiKeys({
+    orchestrator,
+    metrics,
+    ttlMs: config.AUTH_CACHE_TTL_SECONDS,
+    maxEntries: config.AUTH_CACHE_MAX_ENTRIES,
+    lookupTimeoutMs: timeoutMs,
+  });
+  const hub = createEventHub(
+    (follow) =>
+      followEvents(orchestrator, { ...follow, lossMs: config.UPSTREAM_LOSS_SECONDS, callTimeoutMs: timeoutMs }),
+    metrics,
+  );
+  const limits = {
+    heartbeatMs: config.HEARTBEAT_SECONDS,
+    bufferBytes: config.STREAM_BUFFER_BYTES,
+    stallMs: config.STREAM_STALL_SECONDS,
+  };
+  const events = createEventRoutes({ orchestrator, hub, metrics, lifecycle, limits, logFault });
+
+  const app = createApp({
+    identify: createIdentify({ timeoutMs }),
+    observe: createObserve({ metrics, log, lifecycle }),
+    authenticate: createAuthenticate({
+      isStaticToken: createStaticTokens(config.API_TOKEN),
+      apiKeys: config.API_KEYS_ENABLED ? apiKeys : undefined,
+    }),
+    limitBody: createLimitBody({ limitBytes: config.BODY_LIMIT_BYTES }),
+    validate: await createValidate(contract),
+    renderError,
+    workflows: createWorkflowRoutes({ orchestrator, quota: createQuota(orchestrator, apiKeys) }),
+    events,
+    artifacts: createArtifactRoutes({ orchestrator, store, logFault }),
+    billing: createBillingRoutes({ orchestrator }),
+    health: createHealthRoutes({ contract, lifecycle, metrics, readiness: createReadiness(orchestrator) }),
+  });
+
+  const listener = getRequestListener((request, env) => app.fetch(request, env as HttpBindings), {
+    errorHandler: renderUnreadable,
+  });
+  const server = createServer(listener);
+  const port = await listen(server, config.BIND_ADDR);
+
+  async function close(): Promise<void> {
+    if (lifecycle.draining) return;
+    lifecycle.draining = true;
+    events.endAll();
+    const cut = setTimeout(() => server.closeAllConnections(), config.SHUTDOWN_GRACE_SECONDS);
+    await new Promise((resolve) => setTimeout(resolve, config.SHUTDOWN_DELAY_SECONDS));
+    await new Promise((resolve) => server.close(resolve));
+    clearTimeout(cut);
+    orchestrator.close();
+    store.close();
+  }
+
+  return { port, close };
+}

@@ -1,0 +1,47 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+/** The gateway's metrics, in a registry of their own. The first two names are promised to dashboards. */
+export function createMetrics() {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  return {
+    registry,
+    requests: new Counter({
+      name: 'foldforge_gateway_http_requests_total',
+      help: 'HTTP requests by method, path template and status. 499: the client went away first.',
+      labelNames: ['method', 'path', 'status'],
+      registers,
+    }),
+    requestDuration: new Histogram({
+      name: 'foldforge_gateway_http_request_duration_seconds',
+      help: 'Time from request to answer, without event streams.',
+      labelNames: ['method', 'path'],
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+      registers,
+    }),
+    openStreams: new Gauge({
+      name: 'foldforge_gateway_event_streams',
+      help: 'Event streams that are open now.',
+      registers,
+    }),
+    upstreamStreams: new Gauge({
+      name: 'foldforge_gateway_upstream_event_streams',
+      help: 'Event streams that are open to the orchestrator now.',
+      registers,
+    }),
+    streamCuts: new Counter({
+      name: 'foldforge_gateway_event_stream_cuts_total',
+      help: 'Event streams cut off because their reader fell behind.',
+      registers,
+    }),
+    keyLookups: new Counter({
+      name: 'foldforge_gateway_api_key_lookups_total',
+      help: 'How API keys were resolved: hit, miss, negative, checksum or error.',
+      labelNames: ['result'],
+      registers,
+    }),
+  };
+}

@@ -1,0 +1,32 @@
+import { randomUUID } from 'node:crypto';
+import type { Middleware } from '../context.ts';
+
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+/**
+ * Names the request, and starts its clock: one deadline for all its upstream calls, which are aborted when the client
+ * goes away. W3C trace context travels on as it came.
+ */
+export function createIdentify({ timeoutMs }: { timeoutMs: number }): Middleware {
+  return function identify(c, next) {
+    const { incoming, outgoing } = c.env;
+    const given = incoming.headers['x-request-id'];
+    const requestId = typeof given === 'string' && /^[A-Za-z0-9._-]{1,128}$/.test(given) ? given : randomUUID();
+    const metadata: Record<string, string> = { 'x-request-id': requestId };
+    const { traceparent, tracestate } = incoming.headers;
+    if (typeof traceparent === 'string' && TRACEPARENT.test(traceparent)) {
+      metadata.traceparent = traceparent;
+      if (typeof tracestate === 'string' && /^[\x20-\x7e]{1,512}$/.test(tracestate)) metadata.tracestate = tracestate;
+    }
+    const gone = new AbortController();
+    outgoing.once('close', () => {
+      if (!outgoing.writableFinished) gone.abort();
+    });
+    outgoing.setHeader('X-Request-Id', requestId);
+    outgoing.setHeader('Cache-Control', 'no-store');
+    c.set('requestId', requestId);
+    c.set('route', 'unmatched');
+    c.set('call', { signal: gone.signal, deadline: performance.now() + timeoutMs, metadata });
+    return next();
+  };
+}

@@ -1,0 +1,46 @@
+import { randomUUID } from 'node:crypto';
+import type { Log } from '../../shared/log.ts';
+import type { RequestContext } from '../context.ts';
+import { errorBody, errorHeaders, GatewayError, toGatewayError } from '../errors.ts';
+
+/** Renders whatever was thrown: one body for every error, and from 500 on the cause goes to the log alone. */
+export function createRenderErrors({ log }: { log: Log }) {
+  function logFault(error: GatewayError, c: RequestContext): void {
+    if (error.status < 500) return;
+    log.error({ request_id: c.var.requestId, route: c.var.route, code: error.code, err: error }, error.message);
+  }
+
+  return {
+    logFault,
+
+    renderError(thrown: unknown, c: RequestContext): Response {
+      const error = toGatewayError(thrown);
+      logFault(error, c);
+      const method = c.env.incoming.method ?? 'GET';
+      const body = JSON.stringify(errorBody(error, c.var.requestId, method));
+      return new Response(body, {
+        status: error.status,
+        headers: {
+          'Content-Type': wantsProblem(c) ? 'application/problem+json' : 'application/json',
+          'Content-Length': String(Buffer.byteLength(body)),
+          ...errorHeaders(error, method),
+        },
+      });
+    },
+  };
+}
+
+/** The answer to a request whose target or Host is not a URL, so that it never became a request to the app. */
+export function renderUnreadable(cause: unknown): Response {
+  const requestId = randomUUID();
+  const error = new GatewayError('INVALID_ARGUMENT', 'the request target or the Host header is malformed', { cause });
+  return new Response(JSON.stringify(errorBody(error, requestId, 'GET')), {
+    status: error.status,
+    headers: { 'Content-Type': 'application/json', 'Cache-Control': 'no-store', 'X-Request-Id': requestId },
+  });
+}
+
+/** RFC 9457's media type is for clients that name it. */
+function wantsProblem(c: RequestContext): boolean {
+  return c.env.incoming.headers.accept?.includes('application/problem+json') ?? false;
+}

@@ -1,0 +1,193 @@
+import { middleware as expressOpenApiValidator } from 'express-openapi-validator';
+import type { Middleware, RequestContext } from '../context.ts';
+import { type Contract, listOperations } from '../contract.ts';
+import { type Fault, GatewayError } from '../errors.ts';
+
+// The validator is an Express middleware. Its whole chain compiles path patterns on every request, which our own router
+// has done already, so the parts that find the operation run once per operation at the start, and only the part that
+// validates runs per request, with the operation filled in. The package's version is pinned for that.
+
+/** What of an Express request the validator reads and writes. */
+interface ExpressRequest {
+  method: string;
+  path: string;
+  url: string;
+  originalUrl: string;
+  baseUrl: string;
+  headers: Record<string, string>;
+  query: Record<string, unknown>;
+  params: Record<string, string>;
+  body: unknown;
+  openapi?: object;
+  readonly app: { enabled(): false; param(): void };
+}
+
+type ExpressHandler = (request: ExpressRequest, response: object, next: (error?: unknown) => void) => unknown;
+
+const APP = { enabled: () => false as const, param: () => undefined };
+
+/**
+ * Compiles the contract, and returns the middleware for each operation: it checks parameters and body, and sets
+ * `input` with defaults filled in. Throws INVALID_ARGUMENT or UNSUPPORTED_MEDIA_TYPE.
+ */
+export async function createValidate(contract: Contract): Promise<(operationId: string) => Middleware> {
+  const handlers = expressOpenApiValidator({
+    apiSpec: contract.document() as never,
+    fileUploader: false,
+    validateSecurity: false,
+    validateApiSpec: false,
+    validateResponses: false,
+    validateRequests: { allErrors: false, coerceTypes: false, removeAdditional: false },
+  }) as unknown as ExpressHandler[];
+  const findOperation = [named(handlers, 'pathParamsMiddleware'), named(handlers, 'metadataMiddleware')];
+  const checkRequest = named(handlers, 'requestMiddleware');
+
+  const middlewares = new Map<string, Middleware>();
+  for (const { operation, method, path, parameters } of listOperations(contract.document())) {
+    const headerNames = parameters.filter(({ in: place }) => place === 'header').map(({ name }) => name.toLowerCase());
+    const hasBody = operation.requestBody !== undefined;
+    const sample = expressRequest(method, path.replaceAll(/\{\w+\}/g, 'x'), '');
+    for (const handler of findOperation) await run(handler, sample);
+    const { openapi } = sample;
+    if (!openapi) throw new Error(`the validator does not know ${method} ${path}`);
+
+    const check = async (c: RequestContext): Promise<void> => {
+      const { incoming } = c.env;
+      const [target, query] = splitTarget(incoming.url ?? '');
+      const request = expressRequest(method, target, query);
+      for (const name of headerNames) {
+        const value = incoming.headers[name];
+        if (typeof value === 'string') request.headers[name] = value;
+      }
+      if (hasBody) {
+        // Only the bare type: the validator compiles and keeps a validator for each distinct Content-Type it sees.
+        request.headers['content-type'] = readMediaType(incoming.headers);
+        request.body = parseJson(c.var.bodyBytes);
+      }
+      request.params = c.req.param() as Record<string, string>;
+      request.openapi = { ...openapi, pathParams: request.params };
+      try {
+        await run(checkRequest, request);
+      } catch (error) {
+        throw contractViolation(error);
+      }
+      const { params, query: checkedQuery, headers, body } = request;
+      c.set('input', { params, query: checkedQuery, headers, body });
+    };
+
+    await warm(checkRequest, method, path, openapi, hasBody);
+    middlewares.set(operation.operationId, async function validate(c, next) {
+      await check(c);
+      return next();
+    });
+  }
+
+  return (operationId) => {
+    const middleware = middlewares.get(operationId);
+    if (!middleware) throw new Error(`openapi.yaml has no operation ${operationId}`);
+    return middleware;
+  };
+}
+
+function named(handlers: readonly ExpressHandler[], name: string): ExpressHandler {
+  const handler = handlers.find((candidate) => candidate.name === name);
+  if (!handler) throw new Error(`this version of express-openapi-validator has no ${name}`);
+  return handler;
+}
+
+function run(handler: ExpressHandler, request: ExpressRequest): Promise<void> {
+  return new Promise((resolve, reject) => {
+    // A rejection of the returned promise would otherwise be nobody's.
+    Promise.resolve(handler(request, {}, (error) => (error ? reject(error) : resolve()))).catch(reject);
+  });
+}
+
+/** Lets the validator compile the operation before the first client waits for it. What it thinks of the sample is no matter. */
+async function warm(check: ExpressHandler, method: string, path: string, openapi: object, hasBody: boolean) {
+  const request = expressRequest(method, path, '');
+  if (hasBody) Object.assign(request, { headers: { 'content-type': 'application/json' }, body: {} });
+  await run(check, { ...request, openapi: { ...openapi, pathParams: {} } }).catch(() => undefined);
+}
+
+function expressRequest(method: string, path: string, query: string): ExpressRequest {
+  const url = query === '' ? path : `${path}?${query}`;
+  const parsed = parseQuery(query);
+  return {
+    method,
+    path,
+    url,
+    originalUrl: url,
+    baseUrl: '',
+    headers: {},
+    query: parsed,
+    params: {},
+    body: undefined,
+    app: APP,
+  };
+}
+
+function splitTarget(target: string): [path: string, query: string] {
+  const mark = target.indexOf('?');
+  return mark < 0 ? [target, ''] : [target.slice(0, mark), target.slice(mark + 1)];
+}
+
+/** Repeated names become an array, which is OpenAPI's form style with explode. */
+function parseQuery(query: string): Record<string, unknown> {
+  const values: Record<string, unknown> = Object.create(null);
+  if (query === '') return values;
+  const parameters = new URLSearchParams(query);
+  for (const name of new Set(parameters.keys())) {
+    const all = parameters.getAll(name);
+    values[name] = all.length === 1 ? all[0] : all;
+  }
+  return values;
+}
+
+function readMediaType(headers: {
+  'content-type'?: string | undefined;
+  'content-encoding'?: string | undefined;
+}): string {
+  const mediaType = (headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase();
+  const encoding = headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
+  if (mediaType !== 'application/json') {
+    throw new GatewayError('UNSUPPORTED_MEDIA_TYPE', 'the body must have the Content-Type application/json');
+  }
+  if (encoding !== 'identity') {
+    throw new GatewayError('UNSUPPORTED_MEDIA_TYPE', 'the body must not have a Content-Encoding');
+  }
+  return mediaType;
+}
+
+const UTF8 = new TextDecoder('utf-8', { fatal: true });
+
+function parseJson(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(UTF8.decode(bytes));
+  } catch (error) {
+    const message = bytes.length === 0 ? 'the body is empty' : `the body is not JSON: ${(error as Error).message}`;
+    throw new GatewayError('INVALID_ARGUMENT', message, { faults: [{ pointer: '', message }], cause: error });
+  }
+}
+
+interface Violation {
+  readonly status?: number;
+  readonly errors?: readonly { readonly path: string; readonly message: string }[];
+}
+
+const PLACES: Readonly<Record<string, string>> = { query: 'query', params: 'path', headers: 'header' };
+
+function contractViolation(error: unknown): GatewayError {
+  const { status, errors } = error as Violation;
+  if (status !== 400 || !errors) return new GatewayError('INTERNAL', 'the validator failed', { cause: error });
+  const faults = errors.map(({ path, message }): Fault => {
+    const [, place = '', ...rest] = path.split('/');
+    if (place === 'body') return { pointer: rest.map((part) => `/${part}`).join(''), message };
+    return { pointer: `#/${PLACES[place] ?? place}/${rest.join('/')}`, message };
+  });
+  const [first] = faults;
+  const where = first?.pointer ? `${first.pointer} ` : 'the body ';
+  return new GatewayError('INVALID_ARGUMENT', `${where}${first?.message ?? 'breaks the contract'}`, {
+    faults,
+    cause: error,
+  });
+}

@@ -1,0 +1,105 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Call } from '../context.ts';
+import { type ErrorCode, GatewayError, toGatewayError } from '../errors.ts';
+import { type EventFrame, eventFrame } from '../wire/sse.ts';
+import { isTerminal, type State, stateToJson } from '../wire/workflow-json.ts';
+import type { Orchestrator } from './orchestrator.ts';
+
+/** Faults of the connection or of a server that is restarting: the stream is opened again behind them. */
+const PASSING: ReadonlySet<ErrorCode> = new Set([
+  'UNAVAILABLE',
+  'OVERLOADED',
+  'INTERNAL',
+  'CONFLICT',
+  'DEADLINE_EXCEEDED',
+]);
+const FIRST_BACKOFF_MS = 100;
+const LAST_BACKOFF_MS = 2_000;
+
+export interface Follow {
+  readonly workflowId: string;
+  /** Undefined: a snapshot, then live. A bigint: every stored event with a higher id, then live. */
+  readonly cursor: bigint | undefined;
+  readonly metadata: Call['metadata'];
+  readonly signal: AbortSignal;
+  /** How long the orchestrator may be lost before that is said, in milliseconds. */
+  readonly lossMs: number;
+  readonly callTimeoutMs: number;
+}
+
+/**
+ * The events of one workflow, each once and in order, over as many upstream streams as it takes. Returns the state when
+ * the workflow is over. Throws a GatewayError when the caller may not see it, or the orchestrator stays lost.
+ */
+export async function* followEvents(
+  orchestrator: Pick<Orchestrator, 'streamWorkflowEvents' | 'getWorkflow'>,
+  { workflowId, cursor, metadata, signal, lossMs, callTimeoutMs }: Follow,
+): AsyncGenerator<EventFrame, State> {
+  let last = cursor ?? 0n;
+  let lostAt: number | undefined;
+  let backoffMs = FIRST_BACKOFF_MS;
+  for (;;) {
+    const replay = cursor !== undefined && last === 0n;
+    try {
+      let over: State | undefined;
+      for await (const event of orchestrator.streamWorkflowEvents(
+        { workflowId, fromEventId: last, replay },
+        { signal, metadata },
+      )) {
+        lostAt = undefined;
+        backoffMs = FIRST_BACKOFF_MS;
+        if (event.eventId !== 0n && event.eventId <= last) continue;
+        if (event.eventId !== 0n) last = event.eventId;
+        over = terminalState(event);
+        yield eventFrame(event);
+      }
+      over ??= await readTerminalState();
+      if (over) return over;
+      // The stream ended well, but the workflow did not: the orchestrator is shutting down.
+    } catch (thrown) {
+      const error = toGatewayError(thrown);
+      lostAt ??= performance.now();
+      if (!PASSING.has(error.code) || performance.now() - lostAt + backoffMs > lossMs) throw error;
+    }
+    await sleep(backoffMs * (0.5 + Math.random() / 2), undefined, { signal, ref: false });
+    backoffMs = Math.min(backoffMs * 2, LAST_BACKOFF_MS);
+  }
+
+  async function readTerminalState(): Promise<State | undefined> {
+    const deadline = performance.now() + callTimeoutMs;
+    const { state } = await orchestrator.getWorkflow({ workflowId }, { signal, deadline, metadata });
+    return isTerminal(state) ? stateToJson(state) : undefined;
+  }
+}
+
+/**
+ * Whether a finished workflow has no event after `cursor`. An orchestrator that neither sends one nor ends the stream
+ * within the request's time is DEADLINE_EXCEEDED: saying "over" to a client stops it for good.
+ */
+export async function isOverAt(
+  orchestrator: Pick<Orchestrator, 'streamWorkflowEvents'>,
+  workflowId: string,
+  cursor: bigint,
+  call: Call,
+): Promise<boolean> {
+  const leave = new AbortController();
+  const timeout = AbortSignal.timeout(Math.max(0, Math.ceil(call.deadline - performance.now())));
+  const signal = AbortSignal.any([call.signal, timeout, leave.signal]);
+  const request = { workflowId, fromEventId: cursor, replay: cursor === 0n };
+  try {
+    for await (const _event of orchestrator.streamWorkflowEvents(request, { signal, metadata: call.metadata })) {
+      return false;
+    }
+    return true;
+  } catch (error) {
+    if (timeout.aborted) throw new GatewayError('DEADLINE_EXCEEDED', 'the event stream did not end', { cause: error });
+    throw error;
+  } finally {
+    leave.abort();
+  }
+}
+
+function terminalState({ event }: Parameters<typeof eventFrame>[0]): State | undefined {
+  if (event.case !== 'workflowUpdate' || !isTerminal(event.value.state)) return undefined;
+  return stateToJson(event.value.state);
+}

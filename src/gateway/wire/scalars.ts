@@ -1,0 +1,21 @@
+import type { Timestamp } from '@bufbuild/protobuf/wkt';
+
+// The years that RFC 3339 can write, in seconds since 1970.
+const FIRST_SECOND = -62_135_596_800n;
+const LAST_SECOND = 253_402_300_799n;
+
+/** RFC 3339 in UTC with milliseconds; undefined when unset or outside the years 1 to 9999. */
+export function rfc3339(timestamp: Timestamp | undefined): string | undefined {
+  if (!timestamp || timestamp.seconds < FIRST_SECOND || timestamp.seconds > LAST_SECOND) return undefined;
+  return new Date(Number(timestamp.seconds) * 1000 + Math.floor(timestamp.nanos / 1e6)).toISOString();
+}
+
+/** Undefined for NaN and the infinities, which JSON has no number for. */
+export function finite(value: number): number | undefined {
+  return Number.isFinite(value) ? value : undefined;
+}
+
+/** Whole seconds from now until `timestamp`, at least 1. */
+export function secondsUntil(timestamp: Timestamp): number {
+  return Math.max(1, Math.ceil(Number(timestamp.seconds) + timestamp.nanos / 1e9 - Date.now() / 1000));
+}

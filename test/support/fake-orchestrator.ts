@@ -1,0 +1,226 @@
+import { randomUUID } from 'node:crypto';
+import { EventEmitter, once } from 'node:events';
+import { createServer, type ServerHttp2Session } from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
+import { connectNodeAdapter } from '@connectrpc/connect-node';
+import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
+import {
+  OrchestratorService,
+  type StepStatusSchema,
+  type Workflow,
+  type WorkflowEvent,
+  WorkflowEventSchema,
+  WorkflowSchema,
+} from '../../src/gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
+import { Health, HealthCheckResponse_ServingStatus } from '../../src/gen/grpc/health/v1/health_pb.ts';
+
+type RpcName = keyof typeof OrchestratorService.method | 'check';
+
+export interface RecordedCall {
+  readonly rpc: RpcName;
+  readonly request: unknown;
+  readonly headers: Headers;
+  readonly timeoutMs: number | undefined;
+}
+
+export type FakeOrchestrator = Awaited<ReturnType<typeof startFakeOrchestrator>>;
+
+/**
+ * A minimal orchestrator over real gRPC: the base contract, held in memory, without any of our additions (`replay` and
+ * `resets_at` are ignored; `health: false` leaves the health service out). Tests tell it what to hold and how to fail.
+ */
+export async function startFakeOrchestrator({ health = false, port = 0 } = {}) {
+  const workflows = new Map<string, { workflow: Workflow; owner: string; events: WorkflowEvent[] }>();
+  const keys = new Map<string, { principal: string; limit: bigint; used: bigint; denyReason?: string }>();
+  const calls: RecordedCall[] = [];
+  const faults = new Map<RpcName, () => unknown>();
+  const sessions = new Set<ServerHttp2Session>();
+  const changed = new EventEmitter().setMaxListeners(0);
+  let openStreams = 0;
+
+  /** Records the call, and fails it when the test wants that. */
+  async function enter(rpc: RpcName, request: unknown, context: HandlerContext): Promise<string> {
+    calls.push({ rpc, request, headers: context.requestHeader, timeoutMs: context.timeoutMs() });
+    changed.emit('call');
+    await faults.get(rpc)?.();
+    return context.requestHeader.get('ff-principal') ?? '';
+  }
+
+  function visible(id: string, principal: string) {
+    const entry = workflows.get(id);
+    if (!entry || (principal !== '' && entry.owner !== principal)) throw new ConnectError('no such id', Code.NotFound);
+    return entry;
+  }
+
+  function append(id: string, event: WorkflowEvent['event'], eventId?: bigint): void {
+    const { workflow, events } = workflows.get(id)!;
+    const nextId = eventId ?? (events.at(-1)?.eventId ?? 0n) + 1n;
+    events.push(
+      create(WorkflowEventSchema, { workflowId: id, eventId: nextId, event, at: timestampFromDate(new Date()) }),
+    );
+    if (event.case === 'workflowUpdate') workflow.state = event.value.state;
+    changed.emit(id);
+  }
+
+  function routes(router: ConnectRouter): void {
+    router.service(OrchestratorService, {
+      async submitWorkflow(request, context) {
+        const owner = await enter('submitWorkflow', request, context);
+        return put({ ...(request.spec && { spec: request.spec }), state: JobState.QUEUED }, owner);
+      },
+      async getWorkflow(request, context) {
+        return visible(request.workflowId, await enter('getWorkflow', request, context)).workflow;
+      },
+      async listWorkflows(request, context) {
+        const owner = await enter('listWorkflows', request, context);
+        const all = [...workflows.values()].filter((entry) => owner === '' || entry.owner === owner);
+        const start = Number(request.pageToken || 0);
+        const end = start + (request.pageSize || 20);
+        return {
+          workflows: all.slice(start, end).map(({ workflow }) => workflow),
+          nextPageToken: end < all.length ? String(end) : '',
+        };
+      },
+      async *streamWorkflowEvents(request, context) {
+        const owner = await enter('streamWorkflowEvents', request, context);
+        const { workflow, events } = visible(request.workflowId, owner);
+        const over = () => workflow.state >= JobState.SUCCEEDED;
+        let last = request.fromEventId;
+        openStreams++;
+        try {
+          if (last === 0n) {
+            last = events.at(-1)?.eventId ?? 0n;
+            yield { workflowId: workflow.id, event: { case: 'workflowUpdate' as const, value: workflow } };
+          }
+          for (;;) {
+            const wake = once(changed, workflow.id, { signal: context.signal });
+            wake.catch(() => undefined);
+            for (const event of events.filter(({ eventId }) => eventId > last)) {
+              last = event.eventId;
+              yield event;
+            }
+            if (over()) return;
+            await wake;
+          }
+        } finally {
+          openStreams--;
+          changed.emit('stream');
+        }
+      },
+      async cancelWorkflow(request, context) {
+        const { workflow } = visible(request.workflowId, await enter('cancelWorkflow', request, context));
+        workflow.state = JobState.CANCELLED;
+        return workflow;
+      },
+      async retryWorkflow(request, context) {
+        const { workflow } = visible(request.workflowId, await enter('retryWorkflow', request, context));
+        if (workflow.state !== JobState.FAILED) throw new ConnectError('it has not failed', Code.FailedPrecondition);
+        workflow.state = JobState.QUEUED;
+        return workflow;
+      },
+      async authenticateApiKey(request, context) {
+        await enter('authenticateApiKey', request, context);
+        const key = keys.get(request.keyHash);
+        if (!key || key.denyReason) return { allowed: false, denyReason: key?.denyReason ?? 'unknown' };
+        return { allowed: true, principal: key.principal };
+      },
+      async consumeQuota(request, context) {
+        await enter('consumeQuota', request, context);
+        const key = keys.get(request.keyHash);
+        if (!key || key.denyReason) return { allowed: false, denyReason: key?.denyReason ?? 'unknown' };
+        const { limit, principal } = key;
+        if (limit > 0n && key.used >= limit) {
+          return { allowed: false, limit, used: key.used, principal, denyReason: 'quota exceeded' };
+        }
+        key.used++;
+        return { allowed: true, limit, used: key.used, principal };
+      },
+      async getBalance(request, context) {
+        await enter('getBalance', request, context);
+        return { balance: request.principal === '' ? 0n : 9_007_199_254_740_993n };
+      },
+      async listLedger(request, context) {
+        await enter('listLedger', request, context);
+        const entry = {
+          delta: -40n,
+          reason: 'debit:wf:1',
+          balanceAfter: 60n,
+          createdAt: timestampFromDate(new Date(0)),
+        };
+        return { entries: request.principal === '' ? [] : [entry] };
+      },
+      async rankDesigns(request, context) {
+        visible(request.workflowId, await enter('rankDesigns', request, context));
+        const design = {
+          rank: 1,
+          score: 91.5,
+          id: 'abc',
+          kind: 'artifact',
+          sourceStep: 'fold',
+          metrics: { plddt: 91.5 },
+        };
+        return { designs: [design], totalConsidered: 3, totalRanked: 1 };
+      },
+    });
+    if (health) {
+      router.service(Health, {
+        async check(request, context) {
+          await enter('check', request, context);
+          return { status: HealthCheckResponse_ServingStatus.SERVING };
+        },
+      });
+    }
+  }
+
+  function put(init: MessageInitShape<typeof WorkflowSchema>, owner = ''): Workflow {
+    const now = timestampFromDate(new Date());
+    const workflow = create(WorkflowSchema, { id: randomUUID(), createdAt: now, updatedAt: now, ...init });
+    workflows.set(workflow.id, { workflow, owner, events: [] });
+    return workflow;
+  }
+
+  const server = createServer({ maxSessionMemory: 256 }, connectNodeAdapter({ routes }));
+  server.on('session', (session) => {
+    sessions.add(session);
+    session.once('close', () => sessions.delete(session));
+  });
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+
+  return {
+    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    port: (server.address() as AddressInfo).port,
+    calls,
+    keys,
+    /** Makes a workflow that `owner` (empty: nobody) submitted. */
+    put,
+    /** Stores a step update as the next event, or under `eventId`. */
+    stepUpdate(id: string, status: MessageInitShape<typeof StepStatusSchema>, eventId?: bigint): void {
+      const event = create(WorkflowEventSchema, { event: { case: 'stepUpdate', value: status } }).event;
+      append(id, event, eventId);
+    },
+    /** Stores a workflow update with this state. */
+    workflowUpdate(id: string, state: JobState): void {
+      const workflow = create(WorkflowSchema, { ...workflows.get(id)!.workflow, state });
+      append(id, { case: 'workflowUpdate', value: workflow });
+    },
+    /** Runs `fault` in each call of `rpc`; it may throw or wait. */
+    onCall(rpc: RpcName, fault: () => unknown): void {
+      faults.set(rpc, fault);
+    },
+    clearFaults: () => faults.clear(),
+    countCalls: (rpc: RpcName) => calls.filter((call) => call.rpc === rpc).length,
+    openStreams: () => openStreams,
+    changed,
+    /** Breaks every connection, as a crash does. */
+    dropConnections(): void {
+      for (const session of sessions) session.destroy();
+    },
+    close(): Promise<void> {
+      for (const session of sessions) session.destroy();
+      return new Promise((resolve) => server.close(() => resolve()));
+    },
+  };
+}

@@ -1,0 +1,50 @@
+import { Writable } from 'node:stream';
+import { GATEWAY_PREFIX, readGatewayConfig } from '../../src/gateway/config.ts';
+import { readContract } from '../../src/gateway/contract.ts';
+import { startGateway } from '../../src/gateway/gateway.ts';
+import { createLog } from '../../src/shared/log.ts';
+import { checkAnswer } from './contract-check.ts';
+
+export const CONTRACT = readContract(new URL('../../openapi.yaml', import.meta.url));
+export const ADMIN = { Authorization: 'Bearer dev-token' };
+
+export type TestGateway = Awaited<ReturnType<typeof startTestGateway>>;
+
+/** The gateway on a free port; every answer that `request` gets is held against openapi.yaml. */
+export async function startTestGateway(settings: Readonly<Record<string, string>> = {}) {
+  const logLines: string[] = [];
+  const destination = new Writable({
+    write(chunk, _encoding, done) {
+      logLines.push(String(chunk));
+      done();
+    },
+  });
+  const environment = { BIND_ADDR: '127.0.0.1:0', SHUTDOWN_DELAY_SECONDS: '0', LOG_LEVEL: 'debug', ...settings };
+  const config = readGatewayConfig(
+    Object.fromEntries(Object.entries(environment).map(([name, value]) => [GATEWAY_PREFIX + name, value])),
+  );
+  const log = createLog('gateway', config.LOG_LEVEL, destination);
+  const gateway = await startGateway(config, { log, contract: CONTRACT });
+  const url = `http://127.0.0.1:${gateway.port}`;
+
+  /** Sends a request as the admin unless `headers` say otherwise, and checks the answer against the contract. */
+  async function request(path: string, init: RequestInit = {}): Promise<Response> {
+    const response = await fetch(url + path, { ...init, headers: { ...ADMIN, ...init.headers } });
+    await checkAnswer(CONTRACT, init.method ?? 'GET', path, response);
+    return response;
+  }
+
+  return {
+    url,
+    port: gateway.port,
+    close: gateway.close,
+    logLines,
+    request,
+    post: (path: string, body: unknown, headers: Record<string, string> = {}) =>
+      request(path, {
+        method: 'POST',
+        body: JSON.stringify(body),
+        headers: { 'Content-Type': 'application/json', ...headers },
+      }),
+  };
+}
