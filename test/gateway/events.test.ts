@@ -1,0 +1,280 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { connect } from 'node:net';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
+import { type FakeOrchestrator, startFakeOrchestrator } from '../support/fake-orchestrator.ts';
+import { ADMIN, startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { collectSse, idsOf, readSse, type SseEvent } from '../support/sse-client.ts';
+import { until, within } from '../support/waiting.ts';
+
+describe('event streams', () => {
+  let fake: FakeOrchestrator;
+  let gateway: TestGateway;
+  before(async () => {
+    fake = await startFakeOrchestrator();
+    gateway = await startTestGateway({
+      ORCHESTRATOR_ENDPOINT: fake.endpoint,
+      HEARTBEAT_SECONDS: '0.1',
+      STREAM_BUFFER_BYTES: '65536',
+      UPSTREAM_LOSS_SECONDS: '1.5',
+    });
+  });
+  after(async () => {
+    await gateway.close();
+    await fake.close();
+  });
+  beforeEach(() => {
+    fake.clearFaults();
+    fake.calls.length = 0;
+  });
+
+  const open = (id: string, headers: Record<string, string> = {}, query = '') =>
+    fetch(`${gateway.url}/v1/workflows/${id}/events${query}`, { headers: { ...ADMIN, ...headers } });
+  const running = (owner?: string) => fake.put({ spec: { name: 'x' }, state: JobState.RUNNING }, owner).id;
+  const step = (id: string, fraction: number, eventId?: bigint) =>
+    fake.stepUpdate(id, { stepId: 'a', state: JobState.RUNNING, fraction }, eventId);
+  const updates = (events: readonly SseEvent[]) => events.filter(({ event }) => event?.endsWith('_update'));
+
+  it('opens with a snapshot, follows to the end, and says so', async () => {
+    const id = running();
+    step(id, 0.1);
+    const response = await gateway.request(`/v1/workflows/${id}/events`);
+    assert.equal(response.headers.get('content-type'), 'text/event-stream');
+    assert.equal(response.headers.get('cache-control'), 'no-store, no-transform');
+    assert.equal(response.headers.get('x-accel-buffering'), 'no');
+    assert.equal(response.headers.get('last-event-id'), null);
+    const stream = within('the stream ends', collectSse(response));
+    await until('the watcher is there', () => fake.openStreams() > 0);
+    step(id, 0.5);
+    fake.workflowUpdate(id, JobState.SUCCEEDED);
+    const events = await stream;
+    assert.match(events[0]?.retry ?? '', /^[1-5]\d{3}$/);
+    const [snapshot, ...rest] = updates(events);
+    assert.deepEqual([snapshot?.id, snapshot?.event], [undefined, 'workflow_update']);
+    assert.equal(JSON.parse(snapshot!.data!).workflow_update.id, id);
+    assert.deepEqual(idsOf(rest), ['2', '3']);
+    assert.deepEqual(
+      rest.map(({ event }) => event),
+      ['step_update', 'workflow_update'],
+    );
+    assert.deepEqual(events.at(-1), { event: 'end', data: '{"state":"SUCCEEDED"}' });
+  });
+
+  it('resumes after any id with exactly the rest, and is over with 204 at the last', async () => {
+    const id = running();
+    for (let index = 1; index <= 9; index++) step(id, index / 10);
+    fake.workflowUpdate(id, JobState.FAILED);
+    for (let cursor = 1; cursor < 10; cursor++) {
+      const response = await open(id, { 'Last-Event-ID': String(cursor) });
+      assert.equal(response.headers.get('last-event-id'), String(cursor));
+      const events = await within('the replay', collectSse(response));
+      assert.deepEqual(
+        idsOf(events),
+        Array.from({ length: 10 - cursor }, (_, index) => String(cursor + 1 + index)),
+      );
+      assert.equal(events.at(-1)?.data, '{"state":"FAILED"}');
+    }
+    const query = await open(id, { 'Last-Event-ID': '9' }, '?last_event_id=3');
+    assert.deepEqual(idsOf(await collectSse(query)), ['10'], 'the header wins');
+    for (const cursor of ['10', '11', '18446744073709551615']) {
+      const over = await gateway.request(`/v1/workflows/${id}/events`, { headers: { 'Last-Event-ID': cursor } });
+      assert.equal(over.status, 204, cursor);
+    }
+  });
+
+  it('keeps ids exact up to 2^64-1', async () => {
+    const id = running();
+    const ids = [9_007_199_254_740_993n, 18_446_744_073_709_551_614n, 18_446_744_073_709_551_615n];
+    for (const eventId of ids) step(id, 0.5, eventId);
+    const response = await open(id, { 'Last-Event-ID': '9007199254740992' });
+    const events = await within(
+      'three events',
+      collectSse(response, (seen) => idsOf(seen).length === 3),
+    );
+    assert.deepEqual(idsOf(events), ids.map(String));
+  });
+
+  it('refuses what is no cursor', async () => {
+    const id = running();
+    for (const cursor of ['-1', '1.5', 'abc', '18446744073709551616', '007', '99999999999999999999']) {
+      for (const [query, headers] of [
+        [`?last_event_id=${cursor}`, {}],
+        ['', { 'Last-Event-ID': cursor }],
+      ] as const) {
+        const response = await gateway.request(`/v1/workflows/${id}/events${query}`, { headers });
+        assert.equal(response.status, 400, cursor);
+      }
+    }
+  });
+
+  it('settles 404, 401 and 503 before the first byte', async () => {
+    assert.equal((await gateway.request('/v1/workflows/none/events')).status, 404);
+    assert.equal((await open('none', { Authorization: 'Bearer wrong' })).status, 401);
+    fake.onCall('getWorkflow', () => {
+      throw new ConnectError('down', Code.Unavailable);
+    });
+    assert.equal((await gateway.request('/v1/workflows/some/events')).status, 503);
+  });
+
+  it('sends heartbeats in silence, as comments or as events', async () => {
+    const id = running();
+    const comment = await within(
+      'a comment',
+      collectSse(await open(id), (seen) => seen.at(-1)?.comment !== undefined),
+    );
+    assert.equal(comment.at(-1)?.comment, 'heartbeat');
+    const event = await collectSse(
+      await open(id, {}, '?heartbeat=event'),
+      (seen) => seen.at(-1)?.event === 'heartbeat',
+    );
+    assert.equal(event.at(-1)?.id, undefined);
+  });
+
+  it('shares one upstream stream among watchers, who each see everything once', async () => {
+    const id = running();
+    for (let index = 1; index <= 5; index++) step(id, index / 100);
+    const cursors = ['2', '0', '4', '1', undefined, '3'];
+    const watchers: Promise<SseEvent[]>[] = [];
+    for (const [index, cursor] of cursors.entries()) {
+      watchers.push(collectSse(await open(id, cursor === undefined ? {} : { 'Last-Event-ID': cursor })));
+      await until('its upstream stream', () => fake.countCalls('streamWorkflowEvents') === index + 1);
+    }
+    step(id, 0.06);
+    step(id, 0.07);
+    await until('all have changed over to one stream', () => fake.openStreams() === 1);
+    for (let index = 8; index <= 20; index++) step(id, index / 100);
+    fake.workflowUpdate(id, JobState.SUCCEEDED);
+    const results = await within('all end', Promise.all(watchers));
+    for (const [index, events] of results.entries()) {
+      // The base contract has no cursor 0: it answers with a snapshot.
+      const start = cursors[index] === undefined || cursors[index] === '0' ? 5 : Number(cursors[index]);
+      const expected = Array.from({ length: 21 - start }, (_, offset) => String(start + 1 + offset));
+      assert.deepEqual(idsOf(events), expected, `cursor ${cursors[index]}`);
+      assert.equal(events.at(-1)?.event, 'end');
+    }
+  });
+
+  it('ends the upstream stream when the last watcher leaves', async () => {
+    const id = running();
+    const abort = new AbortController();
+    const watch = () =>
+      fetch(`${gateway.url}/v1/workflows/${id}/events`, { headers: ADMIN, signal: abort.signal }).then((response) =>
+        collectSse(response).catch(() => 'left'),
+      );
+    const watchers = [watch(), watch(), watch()];
+    await until('three are watching', () => fake.openStreams() === 3);
+    abort.abort();
+    await Promise.all(watchers);
+    await until('the upstream is free', () => fake.openStreams() === 0, 1_000);
+    await until('the gauges are back', async () => {
+      const metrics = await (await gateway.request('/metrics')).text();
+      return /gateway_event_streams 0\n/.test(metrics) && /upstream_event_streams 0\n/.test(metrics);
+    });
+  });
+
+  it('shares a stream only among watchers of one principal', async () => {
+    const own = await startTestGateway({ ORCHESTRATOR_ENDPOINT: fake.endpoint, API_KEYS_ENABLED: 'true' });
+    fake.keys.set(createHash('sha256').update('alices-key').digest('hex'), { principal: 'alice', limit: 0n, used: 0n });
+    const id = running('alice');
+    const watch = (token: string) =>
+      fetch(`${own.url}/v1/workflows/${id}/events`, { headers: { Authorization: `Bearer ${token}` } });
+    const watching = [collectSse(await watch('alices-key')), collectSse(await watch('dev-token'))];
+    await until('both are watching', () => fake.openStreams() === 2);
+    step(id, 0.1);
+    step(id, 0.2);
+    fake.workflowUpdate(id, JobState.SUCCEEDED);
+    for (const events of await within('both end', Promise.all(watching)))
+      assert.deepEqual(idsOf(events), ['1', '2', '3']);
+    const principals = fake.calls
+      .filter(({ rpc }) => rpc === 'streamWorkflowEvents')
+      .map(({ headers }) => headers.get('ff-principal'));
+    assert.deepEqual(principals.sort(), ['alice', null]);
+    await own.close();
+  });
+
+  it('hides the loss of the orchestrator, and loses nothing', async () => {
+    const id = running();
+    step(id, 0.1);
+    const events: SseEvent[] = [];
+    const response = await open(id, { 'Last-Event-ID': '1' });
+    const reading = (async () => {
+      for await (const event of readSse(response)) events.push(event);
+    })();
+    for (let round = 1; round <= 3; round++) {
+      const before = fake.countCalls('streamWorkflowEvents');
+      fake.dropConnections();
+      step(id, 0.1 + round / 10);
+      await until('it is connected again', () => fake.countCalls('streamWorkflowEvents') > before);
+      await until('the event came', () => idsOf(events).includes(String(round + 1)));
+    }
+    fake.workflowUpdate(id, JobState.SUCCEEDED);
+    await within('the end', reading);
+    assert.deepEqual(idsOf(events), ['2', '3', '4', '5']);
+    assert.ok(!events.some(({ event }) => event === 'error'));
+  });
+
+  it('says error, retryable, when the orchestrator stays lost', async () => {
+    const lonely = await startFakeOrchestrator();
+    const own = await startTestGateway({ ORCHESTRATOR_ENDPOINT: lonely.endpoint, UPSTREAM_LOSS_SECONDS: '0.3' });
+    const { id } = lonely.put({ spec: { name: 'x' }, state: JobState.RUNNING });
+    const response = await fetch(`${own.url}/v1/workflows/${id}/events`, { headers: ADMIN });
+    await until('the stream is open', () => lonely.openStreams() === 1);
+    await lonely.close();
+    const events = await within('the stream gives up', collectSse(response));
+    const last = events.at(-1)!;
+    assert.equal(last.event, 'error');
+    const { code, retryable, request_id } = JSON.parse(last.data!);
+    assert.deepEqual([code, retryable, request_id], ['UNAVAILABLE', true, response.headers.get('x-request-id')]);
+    await own.close();
+  });
+
+  it('cuts off a reader that takes nothing, and nobody else', async () => {
+    const id = running();
+    const socket = connect(gateway.port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    socket.write(`GET /v1/workflows/${id}/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer dev-token\r\n\r\n`);
+    await until('the slow one is watching', () => fake.openStreams() === 1);
+    socket.pause();
+    const good = collectSse(await open(id), (seen) => seen.at(-1)?.event === 'end');
+    await until('the good one is watching', () => fake.openStreams() === 2);
+    const message = 'x'.repeat(60_000);
+    let sent = 0;
+    const cuts = async () =>
+      /stream_cuts_total (\d+)/.exec(await (await gateway.request('/metrics')).text())?.[1] !== '0';
+    await until(
+      'the slow one is cut off',
+      async () => {
+        fake.stepUpdate(id, { stepId: 'a', error: { code: 'X', message } });
+        sent++;
+        return cuts();
+      },
+      20_000,
+    );
+    fake.workflowUpdate(id, JobState.SUCCEEDED);
+    const events = await within('the good one ends', good, 20_000);
+    assert.equal(idsOf(events).length, sent + 1, 'the good one has everything');
+    socket.destroy();
+  });
+
+  it('replays a history larger than the buffer at the pace of its reader', async () => {
+    const id = running();
+    const message = 'x'.repeat(20_000);
+    for (let index = 0; index < 300; index++) fake.stepUpdate(id, { stepId: 'a', error: { code: 'X', message } });
+    fake.workflowUpdate(id, JobState.SUCCEEDED);
+    const events = await within('the replay', collectSse(await open(id, { 'Last-Event-ID': '1' })), 20_000);
+    assert.equal(idsOf(events).length, 300);
+  });
+
+  it('ends streams with a jittered retry when the process shuts down', async () => {
+    const own = await startTestGateway({ ORCHESTRATOR_ENDPOINT: fake.endpoint });
+    const id = running();
+    const watching = collectSse(await fetch(`${own.url}/v1/workflows/${id}/events`, { headers: ADMIN }));
+    await until('it is watching', () => fake.openStreams() === 1);
+    await within('the gateway closes', own.close());
+    const events = await watching;
+    assert.match(events.at(-1)?.retry ?? '', /^[1-5]\d{3}$/);
+    assert.ok(!events.some(({ event }) => event === 'end' || event === 'error'));
+  });
+});
