@@ -1,0 +1,102 @@
+import { setImmediate, setTimeout } from 'node:timers/promises';
+import type { Log } from '../../shared/log.ts';
+import type { PutArtifact } from './artifact-writer.ts';
+import { simulateAf2 } from './mock/af2.ts';
+import { readBehaviour } from './mock/behaviour.ts';
+import { simulateBoltz } from './mock/boltz.ts';
+import { simulateProteinmpnn } from './mock/proteinmpnn.ts';
+import { simulateRfdiffusion } from './mock/rfdiffusion.ts';
+import { seedOf } from './mock/seed.ts';
+import type { MadeFile, Simulate } from './mock/simulation.ts';
+import { StepFailure } from './mock/step-failure.ts';
+import type { ArtifactRecord, OnProgress, Runner, StepJob, StepOutput, Tool } from './runner.ts';
+
+export interface MockRunnerOptions {
+  /** About how long a step takes; 0 is at once. */
+  readonly stepSeconds: number;
+  readonly putArtifact: PutArtifact;
+  /** Where the cause of a failed upload goes, which the fault does not tell. */
+  readonly log?: Log;
+}
+
+/** `pace` is the tool's share of stepSeconds. */
+const TOOLS: Readonly<Record<Tool, { readonly simulate: Simulate; readonly pace: number }>> = {
+  rfdiffusion: { simulate: simulateRfdiffusion, pace: 1.2 },
+  proteinmpnn: { simulate: simulateProteinmpnn, pace: 0.6 },
+  boltz: { simulate: simulateBoltz, pace: 1.1 },
+  af2: { simulate: simulateAf2, pace: 1 },
+};
+
+/**
+ * Does believable work without a GPU: the files are real ones, of proteins that no model designed. Results follow from
+ * the tool, its parameters and its inputs alone. `params.mock` makes a run slow or faulty (see readBehaviour).
+ */
+export function createMockRunner({ stepSeconds, putArtifact, log }: MockRunnerOptions): Runner {
+  const closing = new AbortController();
+  const running = new Set<Promise<unknown>>();
+
+  async function upload(job: StepJob, file: MadeFile, signal: AbortSignal): Promise<ArtifactRecord> {
+    const bytes = new TextEncoder().encode(file.text);
+    try {
+      return await putArtifact(bytes, file.contentType, file.extension, file.metrics, signal);
+    } catch (cause) {
+      signal.throwIfAborted();
+      log?.error({ err: cause, requestId: job.requestId }, 'an artifact could not be stored');
+      const fault = {
+        code: 'ARTIFACT_UPLOAD_FAILED',
+        message: 'the artifact store did not take a file that the step made',
+        retryable: true,
+      };
+      throw new StepFailure(fault, { cause });
+    }
+  }
+
+  async function work(job: StepJob, onProgress: OnProgress, signal: AbortSignal): Promise<StepOutput> {
+    const { simulate, pace } = TOOLS[job.tool];
+    const behaviour = readBehaviour(job.params, job.attempt);
+    const { messages, sequences, results } = simulate(job.params, Object.values(job.inputs), seedOf(job));
+    const seconds = behaviour.seconds ?? stepSeconds * pace;
+    const pauseMs = (seconds * 1000) / messages.length;
+    const breakAt = behaviour.fault && Math.ceil(messages.length / 2);
+    for (const [index, message] of messages.entries()) {
+      if (behaviour.fault && index === breakAt) throw new StepFailure(behaviour.fault);
+      onProgress({ fraction: index / messages.length, message });
+      await pause(pauseMs, signal);
+    }
+    const artifacts: ArtifactRecord[] = [];
+    for (const makeFiles of results) {
+      for (const file of makeFiles()) artifacts.push(await upload(job, file, signal));
+      await pause(0, signal);
+    }
+    return { artifacts, sequences };
+  }
+
+  const run: Runner['run'] = async (job, onProgress, signal) => {
+    const stop = AbortSignal.any([signal, closing.signal]);
+    stop.throwIfAborted();
+    const working = work(job, onProgress, stop);
+    running.add(working);
+    try {
+      return { output: await working };
+    } catch (error) {
+      stop.throwIfAborted();
+      if (error instanceof StepFailure) return { fault: error.fault };
+      throw error;
+    } finally {
+      running.delete(working);
+    }
+  };
+
+  const close = async () => {
+    closing.abort(new Error('the mock runner was closed'));
+    await Promise.allSettled(running);
+  };
+
+  return { run, close };
+}
+
+/** Rejects as soon as `signal` aborts. Without a time to wait it only lets others have their turn. */
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (ms > 0) await setTimeout(ms, undefined, { signal });
+  else await setImmediate(undefined, { signal });
+}

@@ -1,0 +1,3 @@
+export function round(value: number, decimals: number): number {
+  return Number(value.toFixed(decimals));
+}
