@@ -175,7 +175,7 @@ describe('workflow routes', () => {
   });
 
   it('refuses what is not JSON in UTF-8', async () => {
-    const send = (body: BodyInit | null, headers: Record<string, string>) =>
+    const send = (body: string | Uint8Array<ArrayBuffer>, headers: Record<string, string>) =>
       gateway.request('/v1/workflows', { method: 'POST', body, headers });
     const json = { 'Content-Type': 'application/json' };
     assert.equal((await send('{"name":', json)).status, 400);

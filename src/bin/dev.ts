@@ -1,0 +1,37 @@
+import path from 'node:path';
+import { GATEWAY_PREFIX, readGatewayConfig } from '../gateway/config.ts';
+import { readDataDir } from './database-url-file.ts';
+import { readArguments, runProgram } from './program.ts';
+import { LAPTOP_DEFAULTS, startStack } from './stack.ts';
+
+const NAME = 'foldforge';
+const EXAMPLE = path.relative('', new URL('../../examples/workflows/binder-design.json', import.meta.url).pathname);
+
+await runProgram(NAME, async () => {
+  readArguments(NAME, process.argv.slice(2));
+  const dataDir = readDataDir(process.env);
+  const stack = await startStack(process.env, dataDir);
+  const { API_TOKEN } = readGatewayConfig({ ...LAPTOP_DEFAULTS, ...process.env });
+  process.stdout.write(greeting(stack.gatewayUrl, API_TOKEN.includes('dev-token'), dataDir));
+  return stack;
+});
+
+/** Only the well-known token is printed: another one is a secret. */
+function greeting(url: string, isDevToken: boolean, dataDir: string): string {
+  const token = isDevToken ? 'dev-token' : `$${GATEWAY_PREFIX}API_TOKEN`;
+  const auth = `-H "Authorization: Bearer ${token}"`;
+  return `
+FoldForge is ready at ${url}   token: ${token}   data: ${dataDir}
+
+Submit a design:
+  curl -sS ${url}/v1/workflows ${auth} -H 'Content-Type: application/json' -d @${EXAMPLE}
+
+Watch it, with the id from the answer instead of ID:
+  curl -N ${url}/v1/workflows/ID/events ${auth}
+
+Read it when it is done; each output's uri ends in the key to download:
+  curl -sS ${url}/v1/workflows/ID ${auth}
+
+Ctrl-C stops everything; what was made stays.
+`;
+}

@@ -1,0 +1,128 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { startObjectStore } from '../embedded/object-store.ts';
+import { startPostgres } from '../embedded/postgres.ts';
+import { GATEWAY_PREFIX, readGatewayConfig } from '../gateway/config.ts';
+import { readContract } from '../gateway/contract.ts';
+import { startGateway } from '../gateway/gateway.ts';
+import { ORCHESTRATOR_PREFIX, readOrchestratorConfig } from '../orchestrator/config.ts';
+import { startOrchestrator } from '../orchestrator/orchestrator.ts';
+import { formatAddress } from '../shared/listen.ts';
+import { createLog, type Log } from '../shared/log.ts';
+import type { Address, Environment } from '../shared/settings.ts';
+import { EX_CONFIG, StartupError } from '../shared/startup-error.ts';
+import { publishDatabaseUrl } from './database-url-file.ts';
+
+/** What the programs are told unless the environment says otherwise: loopback, quiet, and quick to stop. */
+export const LAPTOP_DEFAULTS: Environment = {
+  [`${GATEWAY_PREFIX}BIND_ADDR`]: '127.0.0.1:8080',
+  [`${GATEWAY_PREFIX}API_KEYS_ENABLED`]: 'true',
+  [`${GATEWAY_PREFIX}SHUTDOWN_DELAY_SECONDS`]: '0',
+  [`${GATEWAY_PREFIX}SHUTDOWN_GRACE_SECONDS`]: '5',
+  [`${GATEWAY_PREFIX}LOG_LEVEL`]: 'warn',
+  [`${ORCHESTRATOR_PREFIX}BIND_ADDR`]: '127.0.0.1:50051',
+  [`${ORCHESTRATOR_PREFIX}METRICS_ADDR`]: '127.0.0.1:9090',
+  [`${ORCHESTRATOR_PREFIX}LOG_LEVEL`]: 'warn',
+};
+
+export interface Stack {
+  readonly gatewayUrl: string;
+  readonly close: () => Promise<void>;
+}
+
+/**
+ * Starts both programs in this process. What the environment does not name, a database or an object store, is embedded
+ * and kept in `dataDir`. Throws a StartupError; then nothing stays open.
+ */
+export async function startStack(environment: Environment, dataDir: string): Promise<Stack> {
+  const given: Environment = { ...LAPTOP_DEFAULTS, ...environment };
+  const { LOG_LEVEL, R2_ENDPOINT } = readGatewayConfig(given);
+  const { databaseUrl, objectStore } = readOrchestratorConfig(given);
+  if ((R2_ENDPOINT === '') !== (objectStore.endpoint === '')) {
+    throw new StartupError('set R2_ENDPOINT for both programs, or for neither', EX_CONFIG);
+  }
+  mkdirSync(dataDir, { recursive: true });
+  const log = createLog('foldforge', LOG_LEVEL);
+
+  // Closed in reverse, also when a later part cannot start.
+  const opened: (() => Promise<void>)[] = [];
+  const close = async () => {
+    for (const closePart of opened.splice(0).reverse()) await closePart();
+  };
+  const open = async (part: Promise<Part>) => {
+    const { added, close: closePart } = await part;
+    opened.push(closePart);
+    return added;
+  };
+  try {
+    const database = databaseUrl === '' ? await open(addPostgres(dataDir, log)) : {};
+    const store = objectStore.endpoint === '' ? await open(addObjectStore(dataDir, objectStore.bucket, log)) : {};
+    const orchestrator = await open(addOrchestrator({ ...given, ...database, ...store }));
+    const config = readGatewayConfig({ ...orchestrator, ...given, ...store });
+    const gateway = await startGateway(config, {
+      log: createLog('foldforge-gateway', config.LOG_LEVEL),
+      contract: readContract(new URL('../../openapi.yaml', import.meta.url)),
+    });
+    opened.push(gateway.close);
+    return { gatewayUrl: urlOf(config.BIND_ADDR, gateway.port), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Something that was started, with the settings that lead to it. */
+interface Part {
+  readonly added: Environment;
+  readonly close: () => Promise<void>;
+}
+
+async function addPostgres(dataDir: string, log: Log): Promise<Part> {
+  const postgres = await startPostgres({ dataDir: path.join(dataDir, 'postgres'), log });
+  const withdraw = publishDatabaseUrl(dataDir, postgres.url);
+  return {
+    added: { [`${ORCHESTRATOR_PREFIX}DATABASE_URL`]: postgres.url },
+    close() {
+      withdraw();
+      return postgres.close();
+    },
+  };
+}
+
+async function addObjectStore(dataDir: string, bucket: string, log: Log): Promise<Part> {
+  const access = { accessKeyId: 'foldforge', secretAccessKey: randomBytes(24).toString('hex') };
+  const address = { host: '127.0.0.1', port: 0 };
+  const store = await startObjectStore({
+    dataDir: path.join(dataDir, 'objects'),
+    address,
+    buckets: [bucket],
+    log,
+    ...access,
+  });
+  const settings = {
+    R2_ENDPOINT: store.url,
+    R2_BUCKET: bucket,
+    R2_ACCESS_KEY_ID: access.accessKeyId,
+    R2_SECRET_ACCESS_KEY: access.secretAccessKey,
+  };
+  const added = [ORCHESTRATOR_PREFIX, GATEWAY_PREFIX].flatMap((prefix) =>
+    Object.entries(settings).map(([name, value]) => [prefix + name, value] as const),
+  );
+  return { added: Object.fromEntries(added), close: () => store.close() };
+}
+
+async function addOrchestrator(environment: Environment): Promise<Part> {
+  const config = readOrchestratorConfig(environment);
+  const orchestrator = await startOrchestrator(config, { log: createLog('foldforge-orchestrator', config.logLevel) });
+  return {
+    added: { [`${GATEWAY_PREFIX}ORCHESTRATOR_ENDPOINT`]: urlOf(config.bindAddr, orchestrator.port) },
+    close: orchestrator.close,
+  };
+}
+
+/** Where a listener can be reached from this machine. */
+function urlOf({ host }: Address, port: number): string {
+  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  return `http://${formatAddress({ host: reachable, port })}`;
+}
