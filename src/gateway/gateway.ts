@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { getRequestListener, type HttpBindings } from '@hono/node-server';
-import { listen } from '../shared/listen.ts';
+import { drain, listen } from '../shared/listen.ts';
 import type { Log } from '../shared/log.ts';
 import { createApiKeys } from './access/api-keys.ts';
 import { createQuota } from './access/quota.ts';
@@ -26,6 +27,9 @@ import { createEventHub } from './upstream/event-hub.ts';
 import { followEvents } from './upstream/follow-events.ts';
 import { createOrchestrator } from './upstream/orchestrator.ts';
 import { createReadiness } from './upstream/readiness.ts';
+
+/** Longer than proxies keep an idle connection (nginx: 60 s), so that they never send a request into a closed one. */
+const KEEP_ALIVE_MS = 75_000;
 
 export interface Gateway {
   readonly port: number;
@@ -91,17 +95,15 @@ export async function startGateway(
   const listener = getRequestListener((request, env) => app.fetch(request, env as HttpBindings), {
     errorHandler: renderUnreadable,
   });
-  const server = createServer(listener);
+  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, listener);
   const port = await listen(server, config.BIND_ADDR);
 
   async function close(): Promise<void> {
     if (lifecycle.draining) return;
     lifecycle.draining = true;
     events.endAll();
-    const cut = setTimeout(() => server.closeAllConnections(), config.SHUTDOWN_GRACE_SECONDS);
-    await new Promise((resolve) => setTimeout(resolve, config.SHUTDOWN_DELAY_SECONDS));
-    await new Promise((resolve) => server.close(resolve));
-    clearTimeout(cut);
+    await sleep(config.SHUTDOWN_DELAY_SECONDS);
+    await drain(server, Math.max(0, config.SHUTDOWN_GRACE_SECONDS - config.SHUTDOWN_DELAY_SECONDS));
     orchestrator.close();
     store.close();
   }

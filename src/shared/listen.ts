@@ -28,3 +28,15 @@ function refusal(address: Address, error: NodeJS.ErrnoException): StartupError {
 export function formatAddress({ host, port }: Address): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
+
+/** How often connections that have become idle are looked for, in milliseconds. */
+const IDLE_CHECK_MS = 50;
+
+/** Takes no more connections, lets what is under way finish, and cuts what is left after `graceMs`. */
+export async function drain(server: HttpServer, graceMs: number): Promise<void> {
+  const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+  const sweep = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS);
+  await new Promise((resolve) => server.close(resolve));
+  clearTimeout(cut);
+  clearInterval(sweep);
+}

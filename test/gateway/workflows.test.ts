@@ -20,6 +20,8 @@ const SPEC = {
   ],
 };
 
+const nested = (depth: number): unknown => (depth === 0 ? 1 : { n: nested(depth - 1) });
+
 describe('workflow routes', () => {
   let fake: FakeOrchestrator;
   let gateway: TestGateway;
@@ -133,6 +135,12 @@ describe('workflow routes', () => {
       [{ name: 'x', steps: [step], extra: 1 }, '/extra', /additional/],
       [{ name: 'x', steps: [step], labels: { a: 1 } }, '/labels/a', /string/],
       [{ name: 7, steps: [step] }, '/name', /string/],
+      [{ name: 'x', steps: [step], labels: { 'a=b': '1' } }, '/labels', /pattern/],
+      [
+        { name: 'x', steps: [step, { ...step, params: { a: nested(40) } }] },
+        `/steps/1/params/a${'/n'.repeat(31)}`,
+        /deeper/,
+      ],
       [[], '', /object/],
       [null, '', /object/],
     ];
@@ -148,6 +156,21 @@ describe('workflow routes', () => {
       assert.match(errors[0]!.message, message);
     }
     assert.equal(fake.calls.length, 0, 'nothing wrong ever reaches the orchestrator');
+  });
+
+  it('refuses params that would arrive as something else', async () => {
+    const submit = (params: string) =>
+      gateway.request('/v1/workflows', {
+        method: 'POST',
+        body: `{"name":"x","steps":[{"id":"a","tool":"af2","params":${params}}]}`,
+        headers: { 'Content-Type': 'application/json' },
+      });
+    assert.equal((await submit('{"a":{"__proto__":{"b":1}}}')).status, 400);
+    assert.equal((await submit('{"a":[1e999]}')).status, 400);
+    assert.equal((await submit(`${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`)).status, 400);
+    const odd = await submit('{"constructor":1,"toString":[null,"",-0.5],"":{}}');
+    const { steps } = (await odd.json()) as { steps: { params: object }[] };
+    assert.deepEqual(steps[0]?.params, { constructor: 1, toString: [null, '', -0.5], '': {} });
   });
 
   it('says which parameter is wrong', async () => {

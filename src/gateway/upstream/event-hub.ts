@@ -53,7 +53,8 @@ export function createEventHub(
         const next = await frames.next();
         if (next.done) return endAll(source, { state: next.value });
         deliver(source, next.value);
-        if (changeOver(source, key)) return;
+        // The last watcher may have left with this very event: a closed source must not become the shared one.
+        if (source.abort.signal.aborted || changeOver(source, key)) return;
         await keepPace(source);
       }
     } catch (error) {

@@ -1,5 +1,6 @@
-import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
+import type { JsonObject, JsonValue, MessageInitShape } from '@bufbuild/protobuf';
 import type { WorkflowSpecSchema } from '../../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
+import { GatewayError } from '../errors.ts';
 
 /** A WorkflowSpec as openapi.yaml has it. */
 export interface WorkflowSpecJson {
@@ -22,8 +23,12 @@ interface StepSpecJson {
   };
 }
 
-/** The validated JSON of a spec as a protobuf message. */
+/** A google.protobuf.Struct spends three messages on each level, and decoders stop at 100. */
+const MAX_PARAMS_DEPTH = 32;
+
+/** The validated JSON of a spec as a protobuf message. Throws INVALID_ARGUMENT for params that protobuf cannot carry. */
 export function workflowSpecFromJson(spec: WorkflowSpecJson): MessageInitShape<typeof WorkflowSpecSchema> {
+  for (const [index, { params }] of spec.steps.entries()) checkParams(params, `/steps/${index}/params`, 0);
   return { name: spec.name, steps: spec.steps.map(stepFromJson), labels: { ...spec.labels } };
 }
 
@@ -43,4 +48,21 @@ function stepFromJson({ id, tool, depends_on, params, resources }: StepSpecJson)
       },
     }),
   };
+}
+
+function checkParams(value: JsonValue | undefined, pointer: string, depth: number): void {
+  if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY) {
+    throw badParams(pointer, 'is larger than any number can be');
+  }
+  if (typeof value !== 'object' || value === null) return;
+  if (depth === MAX_PARAMS_DEPTH) throw badParams(pointer, `is nested deeper than ${MAX_PARAMS_DEPTH} levels`);
+  // A protobuf map in JavaScript is an object, in which this name would be lost without a word.
+  if (Object.hasOwn(value, '__proto__')) throw badParams(pointer, 'must not have a member named __proto__');
+  for (const [name, member] of Object.entries(value)) {
+    checkParams(member, `${pointer}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`, depth + 1);
+  }
+}
+
+function badParams(pointer: string, message: string): GatewayError {
+  return new GatewayError('INVALID_ARGUMENT', `${pointer} ${message}`, { faults: [{ pointer, message }] });
 }
