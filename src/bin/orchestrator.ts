@@ -1,0 +1,47 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { runApikeyCommand } from '../orchestrator/accounts/apikey-command.ts';
+import { ORCHESTRATOR_PREFIX, readOrchestratorConfig, requireBackends } from '../orchestrator/config.ts';
+import { startOrchestrator } from '../orchestrator/orchestrator.ts';
+import { formatAddress } from '../shared/listen.ts';
+import { createLog } from '../shared/log.ts';
+import { EX_CONFIG, StartupError } from '../shared/startup-error.ts';
+import { findDatabaseUrl, readDataDir } from './database-url-file.ts';
+import { exitWith, readArguments, runProgram } from './program.ts';
+
+const NAME = 'foldforge-orchestrator';
+/** Supervisors send SIGKILL 10 s after SIGTERM. */
+const CLOSE_DEADLINE_MS = 9_000;
+
+const [subcommand, ...rest] = process.argv.slice(2);
+if (subcommand === 'apikey') await manageKeys(rest);
+else await serve();
+
+async function serve(): Promise<void> {
+  await runProgram(NAME, async () => {
+    const config = readOrchestratorConfig(process.env);
+    requireBackends(config);
+    readArguments(NAME, process.argv.slice(2));
+    const log = createLog(NAME, config.logLevel);
+    // Whoever has taken our place runs our steps already: nothing here may be finished any more.
+    const onReplaced = () => exitWith(NAME, new StartupError('another orchestrator has taken the place of this one'));
+    const orchestrator = await startOrchestrator(config, { log, onReplaced });
+    const address = formatAddress({ host: config.bindAddr.host, port: orchestrator.port });
+    const metrics = formatAddress({ host: config.metricsAddr.host, port: orchestrator.metricsPort });
+    log.info({ address, metrics, executorId: config.executorId }, 'ready');
+    return { close: () => Promise.race([orchestrator.close(), sleep(CLOSE_DEADLINE_MS)]) };
+  });
+}
+
+async function manageKeys(args: readonly string[]): Promise<void> {
+  try {
+    const dataDir = readDataDir(process.env);
+    const databaseUrl = readOrchestratorConfig(process.env).databaseUrl || findDatabaseUrl(dataDir);
+    if (!databaseUrl) {
+      const message = `${ORCHESTRATOR_PREFIX}DATABASE_URL is not set, and no npm start is running on ${dataDir}`;
+      throw new StartupError(message, EX_CONFIG);
+    }
+    await runApikeyCommand(args, { databaseUrl, print: (line) => process.stdout.write(`${line}\n`) });
+  } catch (error) {
+    exitWith(NAME, error);
+  }
+}

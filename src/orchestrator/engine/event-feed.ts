@@ -1,0 +1,58 @@
+import type { WorkflowEvent } from '../../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
+import { workflowNotFound } from '../errors.ts';
+import type { Database } from '../store/database.ts';
+import { readEvents } from '../store/events.ts';
+import type { Listener } from '../store/listener.ts';
+import { findWorkflow, isTerminal } from '../store/workflows.ts';
+import { decodeEvent, snapshotOf } from '../wire.ts';
+
+const BATCH = 100;
+const MAX_EVENT_ID = 2n ** 63n - 1n;
+
+export interface FollowRequest {
+  readonly workflowId: string;
+  /** Undefined may follow every workflow. */
+  readonly principal: string | undefined;
+  /** Every stored event with a higher id, or the workflow as it is now and what comes then. */
+  readonly from: bigint | 'snapshot';
+}
+
+export interface EventFeed {
+  /**
+   * Yields a workflow's events in order, and ends after the one that finished it. Throws NOT_FOUND, and the reason of
+   * `signal` when it aborts.
+   */
+  readonly follow: (request: FollowRequest, signal: AbortSignal) => AsyncGenerator<WorkflowEvent, void, undefined>;
+}
+
+export function createEventFeed({ pool }: Database, listener: Listener): EventFeed {
+  async function* follow({ workflowId, principal, from }: FollowRequest, signal: AbortSignal) {
+    const workflow = await findWorkflow(pool, workflowId, principal);
+    if (!workflow) throw workflowNotFound();
+    let cursor = from === 'snapshot' ? workflow.lastEventId : from > MAX_EVENT_ID ? MAX_EVENT_ID : from;
+    if (from === 'snapshot') {
+      yield snapshotOf(workflow);
+      if (isTerminal(workflow.state)) return;
+    }
+    const news = listener.subscribe(workflowId);
+    try {
+      for (;;) {
+        signal.throwIfAborted();
+        const batch = await readEvents(pool, workflowId, cursor, BATCH);
+        if (!batch) throw workflowNotFound();
+        for (const body of batch.bodies) {
+          yield decodeEvent(body);
+          signal.throwIfAborted();
+        }
+        cursor = batch.lastId;
+        if (cursor < batch.workflow.lastEventId) continue;
+        // A retried workflow has an older end in the middle of its history; only the last event is the end.
+        if (isTerminal(batch.workflow.state)) return;
+        await news.wait(signal);
+      }
+    } finally {
+      news.close();
+    }
+  }
+  return { follow };
+}

@@ -1,0 +1,147 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Log } from '../../shared/log.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Runner, StepFault, StepJob, StepOutcome } from '../runners/runner.ts';
+import { isDatabaseAway } from '../store/database.ts';
+import type { StepRow } from '../store/steps.ts';
+import { createProgressWriter } from './progress.ts';
+import { requestIdOf, type StepRef, type StepTransitions } from './step-transitions.ts';
+
+const PROGRESS_INTERVAL_MS = 250;
+const RUNNER_TRIES = 3;
+const RETRY_DELAY_MS = 500;
+const MAX_RETRY_DELAY_MS = 5_000;
+
+/** The two halves of one step, each of which the engine repeats until it has a result. */
+export interface StepRuns {
+  /** The outcome of the work, which may be a fault. Null: there is nothing left to do. Throws only when cancelled. */
+  readonly run: (ref: StepRef, cancelled: AbortSignal) => Promise<StepOutcome | null>;
+  readonly commit: (ref: StepRef, outcome: StepOutcome) => Promise<void>;
+  /** Tells those of the steps that run in this process to stop, sooner than the queue would. */
+  readonly cancel: (workflowId: string, steps: readonly Pick<StepRow, 'stepId' | 'attempt'>[]) => void;
+  /** Aborts every run, which then never ends, so that the next start finds it unfinished; waits for the runners. */
+  readonly stop: (timeoutMs: number) => Promise<void>;
+}
+
+export interface StepRunsParts {
+  readonly steps: StepTransitions;
+  readonly runner: Runner;
+  readonly metrics: Metrics;
+  readonly log: Log;
+}
+
+export function createStepRuns({ steps, runner, metrics, log }: StepRunsParts): StepRuns {
+  const stopping = new AbortController();
+  const working = new Set<Promise<unknown>>();
+  /** By request id: aborts when the step is no longer to be run. */
+  const superseding = new Map<string, AbortController>();
+
+  /** Counts `work` as going on. Once the program stops, whatever becomes of it must not be recorded. */
+  async function untilStopped<T>(work: Promise<T>): Promise<T> {
+    const settled = work.then(
+      () => {},
+      () => {},
+    );
+    working.add(settled);
+    settled.then(() => working.delete(settled));
+    try {
+      return await (stopping.signal.aborted ? never() : work);
+    } catch (error) {
+      if (stopping.signal.aborted) await never();
+      throw error;
+    }
+  }
+
+  /** Repeats `work` for as long as the database is away. */
+  async function whenDatabaseAnswers<T>(work: () => Promise<T>): Promise<T> {
+    for (let delayMs = RETRY_DELAY_MS; ; delayMs = Math.min(delayMs * 2, MAX_RETRY_DELAY_MS)) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!isDatabaseAway(error)) throw error;
+        log.warn({ err: error }, 'the database is away; trying again');
+        await sleep(delayMs, undefined, { signal: stopping.signal });
+      }
+    }
+  }
+
+  async function work(ref: StepRef, cancelled: AbortSignal): Promise<StepOutcome | null> {
+    const begun = await whenDatabaseAnswers(() => steps.start(ref));
+    if (!begun) return null;
+    const { requestId } = begun.job;
+    const superseded = new AbortController();
+    superseding.set(requestId, superseded);
+    const write = async (fraction: number) => {
+      try {
+        if (!(await steps.progress(ref, fraction))) superseded.abort();
+      } catch (error) {
+        log.warn({ err: error, ...ref }, 'progress was not stored');
+      }
+    };
+    const progress = createProgressWriter(write, PROGRESS_INTERVAL_MS, begun.fraction);
+    const signal = AbortSignal.any([stopping.signal, cancelled, superseded.signal]);
+    const done = metrics.stepRuns();
+    try {
+      return await callRunner(begun.job, ({ fraction }) => progress.report(fraction), signal);
+    } catch (error) {
+      if (superseded.signal.aborted) return null;
+      throw error;
+    } finally {
+      superseding.delete(requestId);
+      await progress.stop();
+      done();
+    }
+  }
+
+  async function callRunner(job: StepJob, onProgress: Parameters<Runner['run']>[1], signal: AbortSignal) {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await runner.run(job, onProgress, signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        log.error({ err: error, requestId: job.requestId, tries }, 'the runner broke');
+        if (tries === RUNNER_TRIES) return { fault: fault('RUNNER_BROKEN', 'the runner could not do its work') };
+        await sleep(RETRY_DELAY_MS * tries, undefined, { signal });
+      }
+    }
+  }
+
+  async function run(ref: StepRef, cancelled: AbortSignal): Promise<StepOutcome | null> {
+    try {
+      return await untilStopped(work(ref, cancelled));
+    } catch (error) {
+      cancelled.throwIfAborted();
+      log.error({ err: error, ...ref }, 'a step could not be run');
+      return { fault: fault('INTERNAL', 'the orchestrator could not run this step') };
+    }
+  }
+
+  async function commit(ref: StepRef, outcome: StepOutcome): Promise<void> {
+    const store = (storable: StepOutcome) => untilStopped(whenDatabaseAnswers(() => steps.finish(ref, storable)));
+    try {
+      await store(outcome);
+    } catch (error) {
+      log.error({ err: error, ...ref }, 'the outcome of a step could not be stored');
+      await store({ fault: fault('INTERNAL', 'the outcome of this step could not be stored') });
+    }
+  }
+
+  const cancel: StepRuns['cancel'] = (workflowId, cancelledSteps) => {
+    for (const step of cancelledSteps) superseding.get(requestIdOf({ workflowId, ...step }))?.abort();
+  };
+
+  async function stop(timeoutMs: number): Promise<void> {
+    stopping.abort();
+    await Promise.race([Promise.all(working), sleep(timeoutMs, undefined, { ref: false })]);
+  }
+
+  return { run, commit, cancel, stop };
+}
+
+function fault(code: string, message: string): StepFault {
+  return { code, message, retryable: true };
+}
+
+function never(): Promise<never> {
+  return new Promise(() => {});
+}

@@ -1,0 +1,126 @@
+import type { Billing } from '../accounts/billing.ts';
+import type { Metrics } from '../metrics.ts';
+import type { StepJob, StepOutcome } from '../runners/runner.ts';
+import type { Database } from '../store/database.ts';
+import {
+  countSteps,
+  findLiveStep,
+  listSteps,
+  markFailed,
+  markProgress,
+  markRunning,
+  markSucceeded,
+  releasedSteps,
+  type StepCounts,
+  stepOutputs,
+} from '../store/steps.ts';
+import { isTerminal, lockWorkflow, type State, type WorkflowRow } from '../store/workflows.ts';
+import { type Change, decodeSpec } from '../wire.ts';
+import { record } from './record.ts';
+import type { StepQueue } from './step-queue.ts';
+
+/** One attempt to run one step. */
+export interface StepRef {
+  readonly workflowId: string;
+  readonly stepId: string;
+  readonly attempt: number;
+}
+
+/** What the engine does to a step. Each changes nothing once the step has left the attempt, or is finished. */
+export interface StepTransitions {
+  /** The work to do, and how far it had come before a crash. Undefined: there is nothing left to do. */
+  readonly start: (ref: StepRef) => Promise<{ readonly job: StepJob; readonly fraction: number } | undefined>;
+  /** False when the step is no longer to be run. `fraction` is 0 to 1. */
+  readonly progress: (ref: StepRef, fraction: number) => Promise<boolean>;
+  /** Stores the outcome, enqueues what it released, and ends the workflow after its last step. */
+  readonly finish: (ref: StepRef, outcome: StepOutcome) => Promise<void>;
+}
+
+export interface StepTransitionsParts {
+  readonly database: Database;
+  readonly queue: StepQueue;
+  readonly billing: Billing;
+  readonly metrics: Metrics;
+}
+
+export function createStepTransitions({ database, queue, billing, metrics }: StepTransitionsParts): StepTransitions {
+  const start: StepTransitions['start'] = (ref) =>
+    database.transaction(async (connection) => {
+      const { workflowId, stepId, attempt } = ref;
+      const workflow = await lockWorkflow(connection, workflowId);
+      const step = await findLiveStep(connection, workflowId, stepId, attempt);
+      if (!workflow || !step) return undefined;
+      if (step.state === 'QUEUED') {
+        const running: Change = { step: await markRunning(connection, workflowId, stepId) };
+        const isFirst = workflow.state === 'QUEUED';
+        const changes = isFirst ? [{ workflow: await listSteps(connection, workflowId) }, running] : [running];
+        await record(connection, workflowId, 'RUNNING', changes);
+      }
+      const inputs = await stepOutputs(connection, workflowId, step.dependsOn);
+      return { job: jobOf(ref, workflow, inputs), fraction: step.fraction };
+    });
+
+  const progress: StepTransitions['progress'] = ({ workflowId, stepId, attempt }, fraction) =>
+    database.transaction(async (connection) => {
+      const workflow = await lockWorkflow(connection, workflowId);
+      const live = await findLiveStep(connection, workflowId, stepId, attempt);
+      if (!workflow || !live) return false;
+      const step = await markProgress(connection, workflowId, stepId, fraction);
+      if (step) await record(connection, workflowId, workflow.state, [{ step }]);
+      return true;
+    });
+
+  const finish: StepTransitions['finish'] = async ({ workflowId, stepId, attempt }, outcome) => {
+    const finished = await database.transaction(async (connection) => {
+      const before = await lockWorkflow(connection, workflowId);
+      const live = await findLiveStep(connection, workflowId, stepId, attempt);
+      if (!before || !live) return undefined;
+      const step =
+        'output' in outcome
+          ? await markSucceeded(connection, workflowId, stepId, outcome.output)
+          : await markFailed(connection, workflowId, stepId, outcome.fault);
+      if ('output' in outcome) {
+        await queue.enqueue(connection, workflowId, await releasedSteps(connection, workflowId, stepId));
+      }
+      const counts = await countSteps(connection, workflowId);
+      const state = stateAfter(counts);
+      if (state === 'FAILED' && counts.succeeded === 0) await billing.refund(connection, before);
+      const changes: Change[] = [{ step }];
+      if (isTerminal(state)) changes.push({ workflow: await listSteps(connection, workflowId) });
+      return { step, workflow: await record(connection, workflowId, state, changes) };
+    });
+    if (!finished) return;
+    metrics.stepFinished(finished.step.tool, finished.step.state === 'SUCCEEDED' ? 'succeeded' : 'failed');
+    if (isTerminal(finished.workflow.state)) metrics.workflowFinished(finished.workflow);
+  };
+
+  return { start, progress, finish };
+}
+
+function stateAfter({ live, succeeded, total }: StepCounts): State {
+  if (succeeded === total) return 'SUCCEEDED';
+  return live > 0 ? 'RUNNING' : 'FAILED';
+}
+
+/** The same for a run that is repeated after a crash. */
+export function requestIdOf({ workflowId, stepId, attempt }: StepRef): string {
+  return `${workflowId}/${stepId}#${attempt}`;
+}
+
+/** The way back from `requestIdOf`. A step's id has neither "/" nor "#" in it. */
+export function refOf(requestId: string): StepRef {
+  const match = /^([^/]+)\/([^/#]+)#(\d+)$/.exec(requestId);
+  if (!match) throw new Error(`no request id: ${requestId}`);
+  return { workflowId: match[1]!, stepId: match[2]!, attempt: Number(match[3]) };
+}
+
+function jobOf(ref: StepRef, workflow: WorkflowRow, inputs: StepJob['inputs']): StepJob {
+  const step = decodeSpec(workflow.spec).steps.find(({ id }) => id === ref.stepId)!;
+  return {
+    ...ref,
+    requestId: requestIdOf(ref),
+    tool: step.tool as StepJob['tool'],
+    params: step.params ?? {},
+    inputs,
+  };
+}

@@ -1,0 +1,137 @@
+import { create } from '@bufbuild/protobuf';
+import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
+import {
+  AuthenticateApiKeyResponseSchema,
+  ConsumeQuotaResponseSchema,
+  GetBalanceResponseSchema,
+  GrantCreditsResponseSchema,
+  ListLedgerResponseSchema,
+  ListWorkflowsResponseSchema,
+  type OrchestratorService,
+  RankDesignsResponseSchema,
+} from '../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
+import { authenticateKey } from './accounts/api-keys.ts';
+import { grantCredits } from './accounts/grants.ts';
+import { balanceOf, listLedger } from './accounts/ledger.ts';
+import { consumeQuota } from './accounts/quotas.ts';
+import { designsOf } from './engine/designs.ts';
+import type { EventFeed } from './engine/event-feed.ts';
+import { rankDesigns } from './engine/ranking.ts';
+import type { WorkflowTransitions } from './engine/workflow-transitions.ts';
+import { invalidArgument, permissionDenied, shuttingDown, workflowNotFound } from './errors.ts';
+import { listPage } from './list-page.ts';
+import type { Database } from './store/database.ts';
+import { findWorkflow } from './store/workflows.ts';
+import { timestampOf, workflowOf } from './wire.ts';
+
+const MAX_IDEMPOTENCY_KEY_CHARACTERS = 255;
+const DEFAULT_LEDGER_LIMIT = 20;
+const MAX_LEDGER_LIMIT = 200;
+
+export interface ServiceParts {
+  readonly database: Database;
+  readonly workflows: WorkflowTransitions;
+  readonly feed: EventFeed;
+  /** Aborts when the program stops: streams then end with UNAVAILABLE. */
+  readonly closing: AbortSignal;
+}
+
+/** The twelve calls of the contract: read the request, ask the engine or the accounts, answer in protobuf. */
+export function createService({
+  database,
+  workflows,
+  feed,
+  closing,
+}: ServiceParts): ServiceImpl<typeof OrchestratorService> {
+  const { pool } = database;
+  return {
+    async submitWorkflow({ spec, idempotencyKey }, context) {
+      if (!spec) throw invalidArgument('a workflow needs a spec');
+      if (idempotencyKey.length > MAX_IDEMPOTENCY_KEY_CHARACTERS) {
+        throw invalidArgument(`an idempotency key has at most ${MAX_IDEMPOTENCY_KEY_CHARACTERS} characters`);
+      }
+      const principal = principalOf(context);
+      return workflowOf(await workflows.submit({ spec, principal, idempotencyKey: idempotencyKey || undefined }));
+    },
+
+    async getWorkflow({ workflowId }, context) {
+      return workflowOf(await findVisible(workflowId, context));
+    },
+
+    async listWorkflows(request, context) {
+      const { page, nextPageToken } = await listPage(pool, principalOf(context), request);
+      return create(ListWorkflowsResponseSchema, { workflows: page.map(workflowOf), nextPageToken });
+    },
+
+    async *streamWorkflowEvents({ workflowId, fromEventId, replay }, context) {
+      const from = fromEventId === 0n && !replay ? 'snapshot' : fromEventId;
+      const signal = AbortSignal.any([context.signal, closing]);
+      try {
+        yield* feed.follow({ workflowId, principal: principalOf(context), from }, signal);
+      } catch (error) {
+        if (closing.aborted) throw shuttingDown();
+        throw error;
+      }
+    },
+
+    async cancelWorkflow({ workflowId }, context) {
+      return workflowOf(await workflows.cancel(workflowId, principalOf(context)));
+    },
+
+    async retryWorkflow({ workflowId }, context) {
+      return workflowOf(await workflows.retry(workflowId, principalOf(context)));
+    },
+
+    async authenticateApiKey({ keyHash }) {
+      const answer = await authenticateKey(pool, keyHash);
+      const denyReason = answer.allowed ? '' : answer.denial;
+      return create(AuthenticateApiKeyResponseSchema, { ...answer, denyReason });
+    },
+
+    async consumeQuota({ keyHash }) {
+      const { resetsUs, denial = '', ...use } = await consumeQuota(pool, keyHash);
+      const resetsAt = resetsUs === undefined ? undefined : timestampOf(resetsUs);
+      return create(ConsumeQuotaResponseSchema, { ...use, denyReason: denial, resetsAt });
+    },
+
+    async getBalance({ principal }, context) {
+      checkOwnAccount(principal, context);
+      return create(GetBalanceResponseSchema, { balance: await balanceOf(pool, principal) });
+    },
+
+    async listLedger({ principal, limit }, context) {
+      checkOwnAccount(principal, context);
+      const clamped = limit === 0 ? DEFAULT_LEDGER_LIMIT : Math.min(Math.max(limit, 1), MAX_LEDGER_LIMIT);
+      const rows = await listLedger(pool, principal, clamped);
+      const entries = rows.map(({ createdUs, ...row }) => ({ ...row, createdAt: timestampOf(createdUs) }));
+      return create(ListLedgerResponseSchema, { entries });
+    },
+
+    async grantCredits(request, context) {
+      if (principalOf(context) !== undefined) throw permissionDenied('only the operator may grant credits');
+      return create(GrantCreditsResponseSchema, { balance: await grantCredits(database, request) });
+    },
+
+    async rankDesigns({ workflowId, metric, maximize, filters, topK }, context) {
+      if (!metric) throw invalidArgument('a ranking needs a metric');
+      const { steps } = await findVisible(workflowId, context);
+      return create(RankDesignsResponseSchema, rankDesigns(designsOf(steps), { metric, maximize, filters, topK }));
+    },
+  };
+
+  async function findVisible(workflowId: string, context: HandlerContext) {
+    const workflow = await findWorkflow(pool, workflowId, principalOf(context));
+    if (!workflow) throw workflowNotFound();
+    return workflow;
+  }
+}
+
+/** The caller's owner label; undefined for the static token, which sees and may act on everything. */
+function principalOf({ requestHeader }: HandlerContext): string | undefined {
+  return requestHeader.get('ff-principal') || undefined;
+}
+
+function checkOwnAccount(principal: string, context: HandlerContext): void {
+  const caller = principalOf(context);
+  if (caller !== undefined && caller !== principal) throw permissionDenied('this account belongs to somebody else');
+}

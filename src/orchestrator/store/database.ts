@@ -1,0 +1,107 @@
+import pg from 'pg';
+import { StartupError } from '../../shared/startup-error.ts';
+
+export type Connection = pg.PoolClient;
+/** A pool, or one connection of it inside a transaction. */
+export type Queryable = Pick<pg.Pool, 'query'>;
+
+export interface Database {
+  readonly pool: pg.Pool;
+  /** Runs `work` in one transaction: committed when it resolves, rolled back when it throws. */
+  readonly transaction: <T>(work: (connection: Connection) => Promise<T>) => Promise<T>;
+  /** Resolves when the database answers within `timeoutMs`; throws otherwise. */
+  readonly ping: (timeoutMs: number) => Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
+/** bigint columns are exact: they arrive as bigint, not as text. */
+const types = {
+  getTypeParser(oid: number, format?: 'text' | 'binary') {
+    if (oid === pg.types.builtins.INT8) return (value: string) => BigInt(value);
+    return pg.types.getTypeParser(oid, format as 'text');
+  },
+} as pg.CustomTypesConfig;
+
+/** Opens a pool and proves that the database answers. Throws StartupError, which never shows the URL's password. */
+export async function openDatabase(databaseUrl: string, onIdleError: (error: Error) => void): Promise<Database> {
+  const pool = new pg.Pool({
+    connectionString: databaseUrl,
+    max: 10,
+    types,
+    connectionTimeoutMillis: 5_000,
+    statement_timeout: 20_000,
+    idle_in_transaction_session_timeout: 20_000,
+    keepAlive: true,
+    application_name: 'foldforge-orchestrator',
+  });
+  pool.on('error', onIdleError);
+  try {
+    await pool.query('select 1');
+  } catch (error) {
+    await pool.end();
+    throw unreachable(databaseUrl, error as Error);
+  }
+
+  async function transaction<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+    const connection = await pool.connect();
+    let broken: Error | undefined;
+    try {
+      await connection.query('begin');
+      const result = await work(connection);
+      await connection.query('commit');
+      return result;
+    } catch (error) {
+      await connection.query('rollback').catch((rollbackError: Error) => {
+        broken = rollbackError;
+      });
+      throw error;
+    } finally {
+      connection.release(broken);
+    }
+  }
+
+  async function ping(timeoutMs: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(new Error(`the database did not answer within ${timeoutMs} ms`)), timeoutMs);
+    });
+    await Promise.race([pool.query('select 1'), timeout]).finally(() => clearTimeout(timer));
+  }
+
+  return { pool, transaction, ping, close: () => pool.end() };
+}
+
+// Besides a lost connection: out of resources (53), shutting down or timed out (57), a deadlock, a lock that was busy.
+const AWAY_CODES =
+  /^(08...|53...|57...|40001|40P01|55P03|25P03|ECONN(REFUSED|RESET|ABORTED)|EPIPE|ENOENT|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN)$/;
+const AWAY_MESSAGES =
+  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection)/;
+
+/** Whether the database could not answer just now, as opposed to having refused what it was asked. */
+export function isDatabaseAway(error: unknown): boolean {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  return AWAY_CODES.test(String(code ?? '')) || AWAY_MESSAGES.test(String(message ?? ''));
+}
+
+/** SQLSTATE class 22 (data exception): the values themselves cannot be stored, such as a NUL character in a text. */
+export function isUnstorable(error: unknown): boolean {
+  return /^22...$/.test(String((error as { code?: unknown }).code ?? ''));
+}
+
+const REASONS: Record<string, string> = {
+  ECONNREFUSED: 'nothing listens there',
+  ENOENT: 'there is no such socket',
+  ENOTFOUND: 'the host name is unknown',
+  '28P01': 'the password is wrong',
+  '28000': 'the user is not allowed to connect',
+  '3D000': 'there is no such database',
+};
+
+/** What to tell the operator when the database at `databaseUrl` cannot be used because of `error`. */
+export function unreachable(databaseUrl: string, error: Error & { code?: string }): StartupError {
+  const url = URL.canParse(databaseUrl) ? new URL(databaseUrl) : undefined;
+  const host = url?.searchParams.get('host') || url?.host;
+  const place = url ? `${host || 'localhost'}, database ${url.pathname.slice(1) || '(default)'}` : 'its URL';
+  const reason = REASONS[error.code ?? ''] ?? (error.message || error.code || 'unknown error');
+  return new StartupError(`cannot use the database at ${place}: ${reason}`, undefined, { cause: error });
+}

@@ -1,0 +1,108 @@
+import { StartupError } from '../../shared/startup-error.ts';
+import type { Database } from './database.ts';
+
+/** Number n brings the schema from n - 1 to n. Never change one that was released: add another. */
+const MIGRATIONS: readonly string[] = [
+  `
+  create table workflows (
+    id text primary key,
+    owner text,
+    idempotency_key text,
+    spec bytea not null,
+    labels jsonb not null,
+    state text not null check (state in ('QUEUED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELLED')),
+    last_event_id bigint not null default 0,
+    -- What this workflow has cost and was not refunded, and how often it was debited (credits).
+    charged bigint not null default 0,
+    charges integer not null default 0,
+    created_at timestamptz not null default clock_timestamp(),
+    updated_at timestamptz not null default clock_timestamp()
+  );
+  create unique index workflows_idempotency on workflows (coalesce(owner, ''), idempotency_key)
+    where idempotency_key is not null;
+  create index workflows_newest on workflows (created_at desc, id desc);
+  create index workflows_newest_of_owner on workflows (owner, created_at desc, id desc);
+  create index workflows_labels on workflows using gin (labels jsonb_path_ops);
+
+  create table steps (
+    workflow_id text not null references workflows (id) on delete cascade,
+    step_id text not null,
+    position integer not null,
+    tool text not null,
+    depends_on text[] not null,
+    state text not null check (state in ('QUEUED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELLED')),
+    attempt integer not null default 1,
+    fraction real not null default 0,
+    output jsonb,
+    fault jsonb,
+    started_at timestamptz,
+    finished_at timestamptz,
+    primary key (workflow_id, step_id)
+  );
+
+  create table events (
+    workflow_id text not null references workflows (id) on delete cascade,
+    event_id bigint not null,
+    body bytea not null,
+    primary key (workflow_id, event_id)
+  );
+
+  create table api_keys (
+    id text primary key,
+    key_hash text not null unique,
+    principal text not null,
+    quota_limit bigint not null check (quota_limit >= 0),
+    window_s bigint not null check (window_s > 0),
+    used bigint not null default 0,
+    window_started_at timestamptz not null default clock_timestamp(),
+    created_at timestamptz not null default clock_timestamp(),
+    last_used_at timestamptz,
+    revoked_at timestamptz
+  );
+
+  create table balances (
+    principal text primary key,
+    balance bigint not null default 0 check (balance >= 0)
+  );
+  create table ledger (
+    id bigint generated always as identity primary key,
+    principal text not null references balances (principal),
+    delta bigint not null,
+    reason text not null,
+    balance_after bigint not null,
+    idempotency_key text not null unique,
+    created_at timestamptz not null default clock_timestamp()
+  );
+  create index ledger_newest on ledger (principal, id desc);
+  `,
+];
+
+/** An arbitrary number that all versions of the program agree on. */
+const MIGRATION_LOCK = 7_370_551_001;
+
+/** Brings the schema up to date, one process at a time. Throws StartupError when the schema is newer than the program. */
+export async function migrate({ transaction }: Database): Promise<void> {
+  await transaction(async (connection) => {
+    await connection.query('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
+    await connection.query(
+      `create table if not exists schema_versions (
+         version integer primary key,
+         applied_at timestamptz not null default clock_timestamp()
+       )`,
+    );
+    const { rows } = await connection.query<{ version: number }>(
+      'select coalesce(max(version), 0) as version from schema_versions',
+    );
+    const current = rows[0]!.version;
+    if (current > MIGRATIONS.length) {
+      throw new StartupError(
+        `the database has schema version ${current}, but this program only knows ${MIGRATIONS.length}: use a newer one`,
+      );
+    }
+    for (const [index, sql] of MIGRATIONS.entries()) {
+      if (index < current) continue;
+      await connection.query(sql);
+      await connection.query('insert into schema_versions (version) values ($1)', [index + 1]);
+    }
+  });
+}

@@ -1,0 +1,154 @@
+import type { Connection, Queryable } from './database.ts';
+import { STEP_JSON, type StepJson, type StepRow, stepFromJson } from './steps.ts';
+
+export type State = 'QUEUED' | 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'CANCELLED';
+
+export function isTerminal(state: State): boolean {
+  return state !== 'QUEUED' && state !== 'RUNNING';
+}
+
+export interface WorkflowRow {
+  readonly id: string;
+  /** Null: submitted with the static token. */
+  readonly owner: string | null;
+  /** WorkflowSpec as protobuf bytes. */
+  readonly spec: Uint8Array;
+  readonly state: State;
+  readonly lastEventId: bigint;
+  /** Credits it cost that were not refunded. */
+  readonly charged: bigint;
+  /** How often it was debited. */
+  readonly charges: number;
+  /** Microseconds since 1970. */
+  readonly createdUs: bigint;
+  readonly updatedUs: bigint;
+}
+
+export interface WorkflowWithSteps extends WorkflowRow {
+  /** In the order of the spec. */
+  readonly steps: readonly StepRow[];
+}
+
+const COLUMNS = `
+  w.id, w.owner, w.spec, w.state, w.last_event_id as "lastEventId", w.charged, w.charges,
+  (extract(epoch from w.created_at) * 1000000)::bigint as "createdUs",
+  (extract(epoch from w.updated_at) * 1000000)::bigint as "updatedUs"`;
+
+// One statement sees one moment: the workflow, its steps and its last event id always fit together.
+const WITH_STEPS = `${COLUMNS},
+  (select jsonb_agg(${STEP_JSON} order by s.position) from steps s where s.workflow_id = w.id) as steps`;
+
+type Joined = WorkflowRow & { readonly steps: readonly StepJson[] | null };
+
+function joined(row: Joined): WorkflowWithSteps {
+  return { ...row, steps: (row.steps ?? []).map(stepFromJson) };
+}
+
+export interface NewWorkflow {
+  readonly id: string;
+  readonly owner: string | undefined;
+  readonly idempotencyKey: string | undefined;
+  readonly spec: Uint8Array;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** Undefined when the owner has used the idempotency key before; waits for a rival that is using it right now. */
+export async function insertWorkflow(db: Queryable, workflow: NewWorkflow): Promise<WorkflowRow | undefined> {
+  const { rows } = await db.query<WorkflowRow>(
+    `insert into workflows as w (id, owner, idempotency_key, spec, labels, state)
+     values ($1, $2, $3, $4, $5, 'QUEUED') on conflict do nothing returning ${COLUMNS}`,
+    [
+      workflow.id,
+      workflow.owner ?? null,
+      workflow.idempotencyKey ?? null,
+      workflow.spec,
+      JSON.stringify(workflow.labels),
+    ],
+  );
+  return rows[0];
+}
+
+/** The workflow when `principal` may see it (undefined: may see every one). */
+export async function findWorkflow(
+  db: Queryable,
+  id: string,
+  principal: string | undefined,
+): Promise<WorkflowWithSteps | undefined> {
+  const { rows } = await db.query<Joined>(
+    `select ${WITH_STEPS} from workflows w where w.id = $1 and ($2::text is null or w.owner = $2)`,
+    [id, principal ?? null],
+  );
+  return rows[0] && joined(rows[0]);
+}
+
+export async function findWorkflowByKey(
+  db: Queryable,
+  owner: string | undefined,
+  idempotencyKey: string,
+): Promise<WorkflowWithSteps | undefined> {
+  const { rows } = await db.query<Joined>(
+    `select ${WITH_STEPS} from workflows w where coalesce(w.owner, '') = $1 and w.idempotency_key = $2`,
+    [owner ?? '', idempotencyKey],
+  );
+  return rows[0] && joined(rows[0]);
+}
+
+/** Every change of a workflow begins here: the lock puts changes, and so event ids, into one order. */
+export async function lockWorkflow(
+  connection: Connection,
+  id: string,
+  principal?: string,
+): Promise<WorkflowRow | undefined> {
+  const { rows } = await connection.query<WorkflowRow>(
+    `select ${COLUMNS} from workflows w where w.id = $1 and ($2::text is null or w.owner = $2) for update`,
+    [id, principal ?? null],
+  );
+  return rows[0];
+}
+
+export async function setCharge(connection: Connection, id: string, charged: bigint, charges: number): Promise<void> {
+  await connection.query('update workflows set charged = $2, charges = $3 where id = $1', [id, charged, charges]);
+}
+
+/** Takes the next `count` event ids, which end at the answer's lastEventId. */
+export async function advanceWorkflow(
+  connection: Connection,
+  id: string,
+  state: State,
+  count: number,
+): Promise<WorkflowRow> {
+  const { rows } = await connection.query<WorkflowRow>(
+    `update workflows w set state = $2, last_event_id = last_event_id + $3, updated_at = clock_timestamp()
+     where w.id = $1 returning ${COLUMNS}`,
+    [id, state, count],
+  );
+  return rows[0]!;
+}
+
+export interface ListQuery {
+  readonly principal: string | undefined;
+  readonly state: State | undefined;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly after: { readonly createdUs: bigint; readonly id: string } | undefined;
+  readonly limit: number;
+}
+
+/** Newest first; `after` is the last workflow of the page before. */
+export async function listWorkflows(db: Queryable, query: ListQuery): Promise<WorkflowWithSteps[]> {
+  const parameters: unknown[] = [query.limit];
+  const bind = (value: unknown) => `$${parameters.push(value)}`;
+  const conditions: string[] = ['true'];
+  if (query.principal !== undefined) conditions.push(`w.owner = ${bind(query.principal)}`);
+  if (query.state) conditions.push(`w.state = ${bind(query.state)}`);
+  if (Object.keys(query.labels).length > 0) conditions.push(`w.labels @> ${bind(JSON.stringify(query.labels))}`);
+  if (query.after) {
+    const createdAt = `timestamptz 'epoch' + ${bind(query.after.createdUs)}::bigint * interval '1 microsecond'`;
+    conditions.push(`(w.created_at, w.id) < (${createdAt}, ${bind(query.after.id)})`);
+  }
+  const { rows } = await db.query<Joined>(
+    `select ${WITH_STEPS} from workflows w where ${conditions.join(' and ')}
+     order by w.created_at desc, w.id desc limit $1`,
+    parameters,
+  );
+  return rows.map(joined);
+}

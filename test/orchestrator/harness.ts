@@ -1,0 +1,161 @@
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { type CallOptions, type Client, ConnectError, createClient } from '@connectrpc/connect';
+import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
+import {
+  OrchestratorService,
+  type WorkflowEvent,
+  type WorkflowSpec,
+  WorkflowSpecSchema,
+} from '../../src/gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
+import { readOrchestratorConfig } from '../../src/orchestrator/config.ts';
+import { startOrchestrator } from '../../src/orchestrator/orchestrator.ts';
+import type { Runner, StepJob, StepOutcome } from '../../src/orchestrator/runners/runner.ts';
+import { createLog } from '../../src/shared/log.ts';
+
+export type OrchestratorClient = Client<typeof OrchestratorService>;
+
+/** Waits for `promise`, but no longer than `deadlineMs`. */
+export async function within<T>(label: string, promise: Promise<T>, deadlineMs = 8_000): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`${label}: not within ${deadlineMs} ms`)), deadlineMs);
+  });
+  return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** Asks again and again until the answer is neither false nor undefined. */
+export async function eventually<T>(
+  label: string,
+  ask: () => Promise<T | undefined | false> | T | undefined | false,
+  deadlineMs = 8_000,
+): Promise<T> {
+  for (const deadline = Date.now() + deadlineMs; Date.now() < deadline; ) {
+    const answer = await ask();
+    if (answer !== undefined && answer !== false) return answer;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`${label}: not within ${deadlineMs} ms`);
+}
+
+export interface Rpc {
+  readonly client: OrchestratorClient;
+  readonly transport: ReturnType<typeof createGrpcTransport>;
+  readonly close: () => void;
+}
+
+export function connect(port: number): Rpc {
+  const baseUrl = `http://127.0.0.1:${port}`;
+  const sessionManager = new Http2SessionManager(baseUrl);
+  const transport = createGrpcTransport({ baseUrl, sessionManager });
+  return { client: createClient(OrchestratorService, transport), transport, close: () => sessionManager.abort() };
+}
+
+export function as(principal: string): CallOptions {
+  return { headers: { 'ff-principal': principal } };
+}
+
+export type Work = (
+  job: StepJob,
+  onProgress: (fraction: number) => void,
+  signal: AbortSignal,
+) => Promise<StepOutcome> | StepOutcome;
+
+export interface ScriptedRunner extends Runner {
+  /** Every job that was begun, in order. */
+  readonly jobs: StepJob[];
+  work: Work;
+}
+
+export const nothing: StepOutcome = { output: { artifacts: [], sequences: [] } };
+
+/** A runner that does what the test says; at first nothing, at once. */
+export function createScriptedRunner(): ScriptedRunner {
+  const jobs: StepJob[] = [];
+  const runner: ScriptedRunner = {
+    jobs,
+    work: () => nothing,
+    async run(job, onProgress, signal) {
+      jobs.push(job);
+      return await runner.work(job, (fraction) => onProgress({ fraction, message: '' }), signal);
+    },
+    close: async () => {},
+  };
+  return runner;
+}
+
+/** Never ends by itself. */
+export function untilAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+  });
+}
+
+export const failure = (code: string): StepOutcome => ({ fault: { code, message: `${code}!`, retryable: false } });
+
+/** An orchestrator on free ports, in this process. */
+export async function startTestOrchestrator(
+  databaseUrl: string,
+  runner: Runner,
+  settings: Readonly<Record<string, string>> = {},
+) {
+  const environment: Record<string, string> = {
+    FOLDFORGE_ORCH__DATABASE_URL: databaseUrl,
+    FOLDFORGE_ORCH__BIND_ADDR: '127.0.0.1:0',
+    FOLDFORGE_ORCH__METRICS_ADDR: '127.0.0.1:0',
+    FOLDFORGE_ORCH__R2_ENDPOINT: 'http://127.0.0.1:9',
+  };
+  for (const [name, value] of Object.entries(settings)) environment[`FOLDFORGE_ORCH__${name}`] = value;
+  const log = createLog('test', (process.env.TEST_LOG ?? 'silent') as 'silent');
+  const orchestrator = await startOrchestrator(readOrchestratorConfig(environment), { log, runner });
+  const rpc = connect(orchestrator.port);
+  return {
+    ...rpc,
+    port: orchestrator.port,
+    metricsPort: orchestrator.metricsPort,
+    /** Stops the orchestrator while the client is still connected. */
+    async closeServer() {
+      await orchestrator.close();
+      rpc.close();
+    },
+    async close() {
+      rpc.close();
+      await orchestrator.close();
+    },
+  };
+}
+
+/** A spec out of `{ step: its dependencies }`. */
+export function specOf(
+  graph: Readonly<Record<string, readonly string[]>>,
+  rest: Omit<MessageInitShape<typeof WorkflowSpecSchema>, 'steps' | '$typeName' | '$unknown'> = {},
+): WorkflowSpec {
+  const steps = Object.entries(graph).map(([id, dependsOn]) => ({
+    id,
+    tool: 'rfdiffusion',
+    dependsOn: [...dependsOn],
+  }));
+  return create(WorkflowSpecSchema, { name: 'test', ...rest, steps });
+}
+
+/** Every event of a stream, up to its end. */
+export async function collect(stream: AsyncIterable<WorkflowEvent>, label = 'the end of the stream') {
+  const events: WorkflowEvent[] = [];
+  const reading = (async () => {
+    for await (const event of stream) events.push(event);
+  })();
+  await within(label, reading, 12_000);
+  return events;
+}
+
+/** The code of the ConnectError that `promise` rejects with, and its message. */
+export async function refusal(promise: Promise<unknown>): Promise<ConnectError> {
+  try {
+    await promise;
+  } catch (error) {
+    if (error instanceof ConnectError) return error;
+    throw error;
+  }
+  throw new Error('was not refused');
+}

@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import pg from 'pg';
+import { collect, specOf } from '../orchestrator/harness.ts';
+import { createPrograms, settingsFor } from '../orchestrator/program.ts';
+import { startTestObjectStore, type TestObjectStore } from '../support/object-store.ts';
+import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
+
+describe('the orchestrator as a process', () => {
+  let postgres: TestPostgres;
+  let objectStore: TestObjectStore;
+  const databaseUrls: string[] = [];
+  const programs = createPrograms();
+
+  before(async () => {
+    [postgres, objectStore] = await Promise.all([startTestPostgres(), startTestObjectStore()]);
+    while (databaseUrls.length < 4) databaseUrls.push(await postgres.createDatabase());
+  });
+  after(async () => {
+    await programs.close();
+    await objectStore?.close();
+    await postgres?.close();
+  });
+
+  const newSettings = () => settingsFor(databaseUrls.pop()!, objectStore);
+
+  it('is alone with its executor id, and shares the database under another', async () => {
+    const settings = newSettings();
+    // Both at once, on an empty database: the schema is made once.
+    const [first, third] = await Promise.all([
+      programs.start(settings),
+      programs.start({ ...settings, EXECUTOR_ID: 'other' }),
+    ]);
+    const rival = programs.run(settings).closed();
+    const { id } = await third.client.submitWorkflow({ spec: specOf({ a: [], b: [] }) });
+    const seen = await Promise.all(
+      [first, third].map(({ client }) => collect(client.streamWorkflowEvents({ workflowId: id, replay: true }))),
+    );
+    assert.deepEqual(seen[0], seen[1]);
+    const second = await rival;
+    assert.equal(second.code, 69);
+    assert.match(second.stderr, /^foldforge-orchestrator: another orchestrator .*"local".*EXECUTOR_ID\n$/);
+  });
+
+  it('refuses to start without what it needs, in one line', async () => {
+    const good = newSettings();
+    const nowhere = 'postgresql://u:hunter2@127.0.0.1:9/ff';
+    const newer = databaseUrls.pop()!;
+    await makeNewer(newer);
+    const cases: [Record<string, string>, number, RegExp][] = [
+      [{ ...good, DATABASE_URL: '' }, 78, /DATABASE_URL is not set; .*npm start/],
+      [{ ...good, R2_ENDPOINT: '' }, 78, /R2_ENDPOINT is not set/],
+      [{ ...good, RUNNER: '' }, 78, /RUNNER=mock/],
+      [{ ...good, COLOUR: 'red' }, 78, /FOLDFORGE_ORCH__COLOUR is not a setting/],
+      [{ ...good, DATABASE_URL: nowhere }, 69, /127\.0\.0\.1:9, database ff: nothing listens there/],
+      [{ ...good, DATABASE_URL: good.DATABASE_URL.replace('/test_', '/none_') }, 69, /there is no such database/],
+      [{ ...good, DATABASE_URL: newer }, 69, /schema version 99/],
+    ];
+    const outcomes = await Promise.all(cases.map(([settings]) => programs.run(settings).closed()));
+    for (const [index, { code, stdout, stderr }] of outcomes.entries()) {
+      const [, expectedCode, line] = cases[index]!;
+      assert.deepEqual([code, stdout], [expectedCode, ''], stderr);
+      assert.match(stderr, line);
+      assert.match(stderr, /^foldforge-orchestrator: [^\n]+\n$/);
+      assert.doesNotMatch(stderr, /hunter2/);
+    }
+  });
+
+  it('checks its configuration, and manages keys, from the command line', async () => {
+    const settings = newSettings();
+    const check = await programs.run(settings, ['--check-config']).closed();
+    assert.deepEqual([check.code, check.stderr, check.stdout.split('\n').length], [0, '', 2]);
+    const database = { DATABASE_URL: settings.DATABASE_URL };
+    const [created, misused] = await Promise.all([
+      programs.run(database, ['apikey', 'create', 'alice', '100', '3600']).closed(),
+      programs.run(database, ['apikey', 'invent']).closed(),
+    ]);
+    assert.deepEqual([created.code, created.stderr], [0, '']);
+    assert.match(created.stdout, /^ffk_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}\n$/);
+    assert.equal(misused.code, 64);
+    assert.match(misused.stderr, /^foldforge-orchestrator: usage: apikey [^\n]+\n$/);
+    const listed = await programs.run(database, ['apikey', 'list']).closed();
+    assert.match(listed.stdout, /\talice\t100\t3600\t/);
+  });
+});
+
+async function makeNewer(databaseUrl: string): Promise<void> {
+  const client = new pg.Client({ connectionString: databaseUrl });
+  await client.connect();
+  await client.query('create table schema_versions (version integer primary key, applied_at timestamptz)');
+  await client.query('insert into schema_versions values (99, now())');
+  await client.end();
+}
