@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { GATEWAY_PREFIX, readGatewayConfig } from '../gateway/config.ts';
-import { readDataDir } from './database-url-file.ts';
+import { readDataDir } from './data-dir.ts';
 import { readArguments, runProgram } from './program.ts';
 import { LAPTOP_DEFAULTS, startStack } from './stack.ts';
 

@@ -5,7 +5,7 @@ import { startOrchestrator } from '../orchestrator/orchestrator.ts';
 import { formatAddress } from '../shared/listen.ts';
 import { createLog } from '../shared/log.ts';
 import { EX_CONFIG, StartupError } from '../shared/startup-error.ts';
-import { findDatabaseUrl, readDataDir } from './database-url-file.ts';
+import { findDatabaseUrl, readDataDir } from './data-dir.ts';
 import { exitWith, readArguments, runProgram } from './program.ts';
 
 const NAME = 'foldforge-orchestrator';

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { startObjectStore } from '../embedded/object-store.ts';
 import { startPostgres } from '../embedded/postgres.ts';
@@ -12,7 +11,7 @@ import { formatAddress } from '../shared/listen.ts';
 import { createLog, type Log } from '../shared/log.ts';
 import type { Address, Environment } from '../shared/settings.ts';
 import { EX_CONFIG, StartupError } from '../shared/startup-error.ts';
-import { publishDatabaseUrl } from './database-url-file.ts';
+import { createDataDir, publishDatabaseUrl } from './data-dir.ts';
 
 /** What the programs are told unless the environment says otherwise: loopback, quiet, and quick to stop. */
 export const LAPTOP_DEFAULTS: Environment = {
@@ -42,7 +41,7 @@ export async function startStack(environment: Environment, dataDir: string): Pro
   if ((R2_ENDPOINT === '') !== (objectStore.endpoint === '')) {
     throw new StartupError('set R2_ENDPOINT for both programs, or for neither', EX_CONFIG);
   }
-  mkdirSync(dataDir, { recursive: true });
+  createDataDir(dataDir);
   const log = createLog('foldforge', LOG_LEVEL);
 
   // Closed in reverse, also when a later part cannot start.

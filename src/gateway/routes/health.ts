@@ -1,7 +1,7 @@
-import type { Lifecycle, RequestContext } from '../context.ts';
+import type { Lifecycle } from '../context.ts';
 import type { Contract } from '../contract.ts';
 import type { Metrics } from '../metrics.ts';
-import { answerJson } from './answer.ts';
+import { answerJson, answerText } from './answer.ts';
 
 interface HealthParts {
   readonly contract: Contract;
@@ -24,15 +24,15 @@ export function createHealthRoutes({ contract, lifecycle, metrics, readiness }: 
 
     async getMetrics(): Promise<Response> {
       const text = await metrics.registry.metrics();
-      return new Response(text, { headers: { 'Content-Type': metrics.registry.contentType } });
+      return answerText(text, { 'Content-Type': metrics.registry.contentType });
     },
 
-    getOpenapiJson(_c: RequestContext): Response {
-      return new Response(contract.json, { headers: { 'Content-Type': 'application/json' } });
+    getOpenapiJson(): Response {
+      return answerText(contract.json, { 'Content-Type': 'application/json' });
     },
 
-    getOpenapiYaml(_c: RequestContext): Response {
-      return new Response(contract.yaml, { headers: { 'Content-Type': 'application/yaml' } });
+    getOpenapiYaml(): Response {
+      return answerText(contract.yaml, { 'Content-Type': 'application/yaml' });
     },
   };
 }
