@@ -1,17 +1,17 @@
 import path from 'node:path';
-import { GATEWAY_PREFIX, readGatewayConfig } from '../gateway/config.ts';
+import { GATEWAY_PREFIX } from '../gateway/config.ts';
 import { readDataDir } from './data-dir.ts';
 import { readArguments, runProgram } from './program.ts';
-import { LAPTOP_DEFAULTS, startStack } from './stack.ts';
+import { readStackConfig, startStack } from './stack.ts';
 
 const NAME = 'foldforge';
 const EXAMPLE = path.relative('', new URL('../../examples/workflows/binder-design.json', import.meta.url).pathname);
 
 await runProgram(NAME, async () => {
+  const { API_TOKEN } = readStackConfig(process.env).gateway;
   readArguments(NAME, process.argv.slice(2));
   const dataDir = readDataDir(process.env);
   const stack = await startStack(process.env, dataDir);
-  const { API_TOKEN } = readGatewayConfig({ ...LAPTOP_DEFAULTS, ...process.env });
   process.stdout.write(greeting(stack.gatewayUrl, API_TOKEN.includes('dev-token'), dataDir));
   return stack;
 });

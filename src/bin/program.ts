@@ -1,6 +1,8 @@
-import { EX_CONFIG, StartupError } from '../shared/startup-error.ts';
+import { EX_USAGE, StartupError } from '../shared/startup-error.ts';
 
 const EX_SOFTWARE = 70;
+/** npm passes a terminal's Ctrl-C on to the program that the terminal has told already. */
+const SAME_SIGNAL_MS = 500;
 
 /** What a program offers once it runs. */
 export interface Running {
@@ -12,14 +14,14 @@ export interface Running {
  * to start is one line on standard error and its exit code, never a stack trace.
  */
 export async function runProgram(name: string, start: () => Promise<Running>): Promise<void> {
-  let stopping = false;
+  let stoppingSince: number | undefined;
   let signalled: () => void = () => undefined;
   const signal = new Promise<void>((resolve) => {
     signalled = resolve;
   });
   const stop = () => {
-    if (stopping) process.exit(130);
-    stopping = true;
+    if (stoppingSince !== undefined && performance.now() - stoppingSince > SAME_SIGNAL_MS) process.exit(130);
+    stoppingSince ??= performance.now();
     signalled();
   };
   process.on('SIGTERM', stop);
@@ -49,7 +51,7 @@ export function readArguments(name: string, args: readonly string[]): void {
   const [argument, ...rest] = args;
   if (argument === undefined) return;
   if (argument !== '--check-config' || rest.length > 0) {
-    throw new StartupError(`unknown argument ${argument}; the only one is --check-config`, EX_CONFIG);
+    throw new StartupError(`unknown argument ${argument}; the only one is --check-config`, EX_USAGE);
   }
   process.stdout.write(`${name}: the configuration is good\n`);
   process.exit(0);

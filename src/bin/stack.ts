@@ -25,6 +25,17 @@ export const LAPTOP_DEFAULTS: Environment = {
   [`${ORCHESTRATOR_PREFIX}LOG_LEVEL`]: 'warn',
 };
 
+/** The settings of both programs as `npm start` reads them. Throws a StartupError that names what is wrong. */
+export function readStackConfig(environment: Environment) {
+  const given: Environment = { ...LAPTOP_DEFAULTS, ...environment };
+  const gateway = readGatewayConfig(given);
+  const orchestrator = readOrchestratorConfig(given);
+  if ((gateway.R2_ENDPOINT === '') !== (orchestrator.objectStore.endpoint === '')) {
+    throw new StartupError('set R2_ENDPOINT for both programs, or for neither', EX_CONFIG);
+  }
+  return { given, gateway, orchestrator };
+}
+
 export interface Stack {
   readonly gatewayUrl: string;
   readonly close: () => Promise<void>;
@@ -35,14 +46,10 @@ export interface Stack {
  * and kept in `dataDir`. Throws a StartupError; then nothing stays open.
  */
 export async function startStack(environment: Environment, dataDir: string): Promise<Stack> {
-  const given: Environment = { ...LAPTOP_DEFAULTS, ...environment };
-  const { LOG_LEVEL, R2_ENDPOINT } = readGatewayConfig(given);
-  const { databaseUrl, objectStore } = readOrchestratorConfig(given);
-  if ((R2_ENDPOINT === '') !== (objectStore.endpoint === '')) {
-    throw new StartupError('set R2_ENDPOINT for both programs, or for neither', EX_CONFIG);
-  }
+  const { given, gateway: gatewayConfig, orchestrator: orchestratorConfig } = readStackConfig(environment);
+  const { databaseUrl, objectStore } = orchestratorConfig;
   createDataDir(dataDir);
-  const log = createLog('foldforge', LOG_LEVEL);
+  const log = createLog('foldforge', gatewayConfig.LOG_LEVEL);
 
   // Closed in reverse, also when a later part cannot start.
   const opened: (() => Promise<void>)[] = [];
@@ -105,8 +112,10 @@ async function addObjectStore(dataDir: string, bucket: string, log: Log): Promis
     R2_ACCESS_KEY_ID: access.accessKeyId,
     R2_SECRET_ACCESS_KEY: access.secretAccessKey,
   };
+  // A key in a file would be said twice.
+  const files = ['R2_ACCESS_KEY_ID_FILE', 'R2_SECRET_ACCESS_KEY_FILE'].map((name) => [name, undefined] as const);
   const added = [ORCHESTRATOR_PREFIX, GATEWAY_PREFIX].flatMap((prefix) =>
-    Object.entries(settings).map(([name, value]) => [prefix + name, value] as const),
+    [...Object.entries(settings), ...files].map(([name, value]) => [prefix + name, value] as const),
   );
   return { added: Object.fromEntries(added), close: () => store.close() };
 }

@@ -32,7 +32,7 @@ export const orchestratorSettings = {
   R2_ENDPOINT: httpUrl('', 'object store that artifacts go to', { optional: true }),
   R2_REGION: text('auto', 'region of the object store'),
   R2_BUCKET: text('foldforge', 'bucket that artifacts go to'),
-  R2_ACCESS_KEY_ID: text('', 'access key of the object store'),
+  R2_ACCESS_KEY_ID: secret('', 'access key of the object store'),
   R2_SECRET_ACCESS_KEY: secret('', 'secret key of the object store'),
   BILLING_ENABLED: flag('false', 'debit credits on submit'),
   PRICE_PER_STEP: price('10', `credits per step, clamped to 0..${MAX_PRICE}`),
@@ -101,6 +101,11 @@ export function requireBackends({ databaseUrl, objectStore }: OrchestratorConfig
   }
   if (!objectStore.endpoint) {
     missing.push(`${ORCHESTRATOR_PREFIX}R2_ENDPOINT is not set; artifacts need an object store to go to`);
+  }
+  if (objectStore.endpoint && !(objectStore.accessKeyId && objectStore.secretAccessKey)) {
+    missing.push(
+      `${ORCHESTRATOR_PREFIX}R2_ENDPOINT is set, so ${ORCHESTRATOR_PREFIX}R2_ACCESS_KEY_ID and ${ORCHESTRATOR_PREFIX}R2_SECRET_ACCESS_KEY must be set too`,
+    );
   }
   if (missing.length > 0) throw new StartupError(missing.join('; '), EX_CONFIG);
 }

@@ -9,7 +9,7 @@ export function createCallObserver(log: Log): Interceptor {
   return (next) => async (request) => {
     const startedMs = performance.now();
     const method = request.method.name;
-    const facts = { method, requestId: request.header.get('x-request-id') ?? undefined };
+    const facts = { method, request_id: request.header.get('x-request-id') ?? undefined };
     const elapsed = () => Math.round(performance.now() - startedMs);
 
     function succeed(): void {

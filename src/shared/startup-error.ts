@@ -1,4 +1,5 @@
 /** Exit codes of sysexits.h that our programs use. */
+export const EX_USAGE = 64;
 export const EX_UNAVAILABLE = 69;
 export const EX_CONFIG = 78;
 

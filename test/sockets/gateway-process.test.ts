@@ -37,7 +37,7 @@ describe('the gateway refuses to start', () => {
       78,
       /ORCHESTRATOR_ENDPOINT must/,
     ],
-    ['on an unknown argument', LOCAL, ['--port=1'], 78, /--port=1/],
+    ['on an unknown argument', LOCAL, ['--port=1'], 64, /--port=1/],
     [
       'with a secret file that is not there',
       { ...LOCAL, [`${G}API_TOKEN_FILE`]: '/no/such' },

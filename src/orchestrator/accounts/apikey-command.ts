@@ -1,10 +1,7 @@
-import { StartupError } from '../../shared/startup-error.ts';
+import { EX_USAGE, StartupError } from '../../shared/startup-error.ts';
 import { openDatabase } from '../store/database.ts';
 import { migrate } from '../store/migrations.ts';
 import { type ApiKeyRow, createApiKey, listApiKeys, revokeApiKey } from './api-keys.ts';
-
-/** Exit code of sysexits.h for a command line that cannot be understood. */
-const EX_USAGE = 64;
 
 const USAGE = 'usage: apikey create <principal> [limit] [window_s] | apikey list | apikey revoke <id>';
 const DEFAULT_WINDOW_SECONDS = 3600n;
