@@ -13,6 +13,7 @@ const NAME = 'foldforge-demo';
 const OUTPUT_DIR = 'demo-output';
 const SPEC = new URL('../../examples/workflows/binder-design.json', import.meta.url);
 const TOKEN = 'dev-token';
+const EXIT_INTERRUPTED = 130;
 
 /** A machine of its own: free ports, a folder that goes away, and nothing of the environment's settings. */
 const SETTINGS = {
@@ -24,30 +25,33 @@ const SETTINGS = {
 };
 
 const dataDir = mkdtempSync(path.join(os.tmpdir(), 'foldforge-demo-'));
-let stack: Stack | undefined;
+const interrupted = new Promise<number>((resolve) => {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve(EXIT_INTERRUPTED));
+});
 
-process.once('SIGINT', () => void leave(130));
-process.once('SIGTERM', () => void leave(130));
-
+let starting: Promise<Stack> | undefined;
 try {
   readArguments(NAME, process.argv.slice(2));
-  say('Starting the gateway, the orchestrator, Postgres and an object store …');
-  stack = await startStack(SETTINGS, dataDir);
-  await runDesign(stack.gatewayUrl);
-  await leave(0);
+  process.exitCode = await Promise.race([showAll(), interrupted]);
+  await clear();
+  process.exit();
 } catch (error) {
   await clear();
   exitWith(NAME, error);
 }
 
-async function clear(): Promise<void> {
-  await stack?.close();
-  rmSync(dataDir, { recursive: true, force: true });
+async function showAll(): Promise<number> {
+  say('Starting the gateway, the orchestrator, Postgres and an object store …');
+  starting = startStack(SETTINGS, dataDir);
+  await runDesign((await starting).gatewayUrl);
+  return 0;
 }
 
-async function leave(exitCode: number): Promise<void> {
-  await clear();
-  process.exit(exitCode);
+/** Stops whatever was started, however far it has come, and leaves nothing behind. */
+async function clear(): Promise<void> {
+  const stack = await starting?.catch(() => undefined);
+  await stack?.close();
+  rmSync(dataDir, { recursive: true, force: true });
 }
 
 async function runDesign(url: string): Promise<void> {

@@ -1,11 +1,15 @@
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { GATEWAY_PREFIX } from '../gateway/config.ts';
 import { readDataDir } from './data-dir.ts';
 import { readArguments, runProgram } from './program.ts';
 import { readStackConfig, startStack } from './stack.ts';
 
 const NAME = 'foldforge';
-const EXAMPLE = path.relative('', new URL('../../examples/workflows/binder-design.json', import.meta.url).pathname);
+const EXAMPLE = path.relative(
+  '',
+  fileURLToPath(new URL('../../examples/workflows/binder-design.json', import.meta.url)),
+);
 
 await runProgram(NAME, async () => {
   const { API_TOKEN } = readStackConfig(process.env).gateway;
@@ -18,13 +22,13 @@ await runProgram(NAME, async () => {
 
 /** Only the well-known token is printed: another one is a secret. */
 function greeting(url: string, isDevToken: boolean, dataDir: string): string {
-  const token = isDevToken ? 'dev-token' : `$${GATEWAY_PREFIX}API_TOKEN`;
+  const token = isDevToken ? 'dev-token' : `YOUR-${GATEWAY_PREFIX}API_TOKEN`;
   const auth = `-H "Authorization: Bearer ${token}"`;
   return `
 FoldForge is ready at ${url}   token: ${token}   data: ${dataDir}
 
 Submit a design:
-  curl -sS ${url}/v1/workflows ${auth} -H 'Content-Type: application/json' -d @${EXAMPLE}
+  curl -sS ${url}/v1/workflows ${auth} -H 'Content-Type: application/json' -d '@${EXAMPLE}'
 
 Watch it, with the id from the answer instead of ID:
   curl -N ${url}/v1/workflows/ID/events ${auth}

@@ -1,9 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { runApikeyCommand } from '../orchestrator/accounts/apikey-command.ts';
 import { ORCHESTRATOR_PREFIX, readOrchestratorConfig, requireBackends } from '../orchestrator/config.ts';
 import { startOrchestrator } from '../orchestrator/orchestrator.ts';
 import { formatAddress } from '../shared/listen.ts';
-import { createLog } from '../shared/log.ts';
+import { createLog, type Log } from '../shared/log.ts';
 import { EX_CONFIG, StartupError } from '../shared/startup-error.ts';
 import { findDatabaseUrl, readDataDir } from './data-dir.ts';
 import { exitWith, readArguments, runProgram } from './program.ts';
@@ -27,9 +26,19 @@ async function serve(): Promise<void> {
     const orchestrator = await startOrchestrator(config, { log, onReplaced });
     const address = formatAddress({ host: config.bindAddr.host, port: orchestrator.port });
     const metrics = formatAddress({ host: config.metricsAddr.host, port: orchestrator.metricsPort });
-    log.info({ address, metrics, executorId: config.executorId }, 'ready');
-    return { close: () => Promise.race([orchestrator.close(), sleep(CLOSE_DEADLINE_MS)]) };
+    log.info({ address, metrics, executor_id: config.executorId }, 'ready');
+    return { close: () => closeInTime(orchestrator.close, log) };
   });
+}
+
+async function closeInTime(close: () => Promise<void>, log: Log): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(() => {
+    log.error({ ms: CLOSE_DEADLINE_MS }, 'closing took too long and was cut short');
+    resolve();
+  }, CLOSE_DEADLINE_MS);
+  await Promise.race([close(), late]);
+  clearTimeout(timer);
 }
 
 async function manageKeys(args: readonly string[]): Promise<void> {

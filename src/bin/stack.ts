@@ -12,6 +12,7 @@ import { createLog, type Log } from '../shared/log.ts';
 import type { Address, Environment } from '../shared/settings.ts';
 import { EX_CONFIG, StartupError } from '../shared/startup-error.ts';
 import { createDataDir, publishDatabaseUrl } from './data-dir.ts';
+import { exitWith } from './program.ts';
 
 /** What the programs are told unless the environment says otherwise: loopback, quiet, and quick to stop. */
 export const LAPTOP_DEFAULTS: Environment = {
@@ -54,7 +55,9 @@ export async function startStack(environment: Environment, dataDir: string): Pro
   // Closed in reverse, also when a later part cannot start.
   const opened: (() => Promise<void>)[] = [];
   const close = async () => {
-    for (const closePart of opened.splice(0).reverse()) await closePart();
+    for (const closePart of opened.splice(0).reverse()) {
+      await closePart().catch((error: unknown) => log.error({ err: error }, 'a part did not close'));
+    }
   };
   const open = async (part: Promise<Part>) => {
     const { added, close: closePart } = await part;
@@ -122,7 +125,11 @@ async function addObjectStore(dataDir: string, bucket: string, log: Log): Promis
 
 async function addOrchestrator(environment: Environment): Promise<Part> {
   const config = readOrchestratorConfig(environment);
-  const orchestrator = await startOrchestrator(config, { log: createLog('foldforge-orchestrator', config.logLevel) });
+  const orchestrator = await startOrchestrator(config, {
+    log: createLog('foldforge-orchestrator', config.logLevel),
+    // Whoever has taken our place runs our steps already.
+    onReplaced: () => exitWith('foldforge', new StartupError('another orchestrator has taken the place of this one')),
+  });
   return {
     added: { [`${GATEWAY_PREFIX}ORCHESTRATOR_ENDPOINT`]: urlOf(config.bindAddr, orchestrator.port) },
     close: orchestrator.close,

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { EventSourceParserStream } from 'eventsource-parser/stream';
 
 /** The parts of the API's objects that a client shows (openapi.yaml). */
@@ -31,7 +32,25 @@ export interface WorkflowEventJson {
   readonly workflow_update?: WorkflowJson;
 }
 
-/** A client of the public HTTP API. Every method throws an Error that says what the server answered. */
+interface ErrorJson {
+  readonly status: number;
+  readonly code: string;
+  readonly message: string;
+  readonly retryable: boolean;
+}
+
+/** What the server answered instead of what was asked for. */
+export class ApiError extends Error {
+  readonly retryable: boolean;
+
+  constructor(what: string, { status, code, message, retryable }: ErrorJson) {
+    super(`${what}: ${status} ${code}: ${message}`);
+    this.name = 'ApiError';
+    this.retryable = retryable;
+  }
+}
+
+/** A client of the public HTTP API. Every method throws an ApiError when the server refuses. */
 export function createApiClient({ url, token }: { url: string; token: string }) {
   async function call(path: string, init: RequestInit = {}): Promise<Response> {
     const response = await fetch(url + path, {
@@ -39,8 +58,7 @@ export function createApiClient({ url, token }: { url: string; token: string }) 
       headers: { Authorization: `Bearer ${token}`, ...init.headers },
     });
     if (response.ok) return response;
-    const { code, message } = (await response.json()) as { code: string; message: string };
-    throw new Error(`${init.method ?? 'GET'} ${path}: ${response.status} ${code}: ${message}`);
+    throw new ApiError(`${init.method ?? 'GET'} ${path}`, (await response.json()) as ErrorJson);
   }
 
   return {
@@ -56,16 +74,18 @@ export function createApiClient({ url, token }: { url: string; token: string }) 
 
     /** Every event from the first one, to the end of the workflow; a lost stream is resumed. Returns the final state. */
     async *watchWorkflow(id: string): AsyncGenerator<WorkflowEventJson, string> {
-      let cursor = '0';
+      const stream = { cursor: '0', retryMs: 1_000 };
       for (;;) {
-        const response = await call(`/v1/workflows/${id}/events`, { headers: { 'Last-Event-ID': cursor } });
-        if (response.status === 204) return (await this.getWorkflow(id)).state;
-        const events = response.body!.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
-        for await (const { id: eventId, event, data } of events) {
-          if (event === 'end') return (JSON.parse(data) as { state: string }).state;
-          if (eventId !== undefined) cursor = eventId;
-          if (event === 'step_update' || event === 'workflow_update') yield JSON.parse(data) as WorkflowEventJson;
+        try {
+          const headers = { 'Last-Event-ID': stream.cursor };
+          const response = await call(`/v1/workflows/${id}/events`, { headers });
+          if (response.status === 204) return (await this.getWorkflow(id)).state;
+          const state = yield* readEvents(response, stream);
+          if (state !== undefined) return state;
+        } catch (error) {
+          if (error instanceof ApiError && !error.retryable) throw error;
         }
+        await sleep(stream.retryMs);
       }
     },
 
@@ -86,4 +106,23 @@ export function createApiClient({ url, token }: { url: string; token: string }) 
       if (digest !== artifact.sha256) throw new Error(`${file} has the SHA-256 ${digest}, not ${artifact.sha256}`);
     },
   };
+}
+
+/** Reads one stream, keeping its cursor and the server's `retry`. Returns the final state; undefined: it broke off. */
+async function* readEvents(
+  response: Response,
+  stream: { cursor: string; retryMs: number },
+): AsyncGenerator<WorkflowEventJson, string | undefined> {
+  const parser = new EventSourceParserStream({
+    onRetry(retryMs) {
+      stream.retryMs = retryMs;
+    },
+  });
+  for await (const { id, event, data } of response.body!.pipeThrough(new TextDecoderStream()).pipeThrough(parser)) {
+    if (event === 'end') return (JSON.parse(data) as { state: string }).state;
+    if (event === 'error') throw new ApiError('the event stream', JSON.parse(data) as ErrorJson);
+    if (id !== undefined) stream.cursor = id;
+    if (event === 'step_update' || event === 'workflow_update') yield JSON.parse(data) as WorkflowEventJson;
+  }
+  return undefined;
 }

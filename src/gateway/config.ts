@@ -13,6 +13,11 @@ export const gatewaySettings = {
     'static admin token, always valid, without quota or principal; several, with commas between them, allow rotation; the default is refused unless BIND_ADDR is loopback',
   ),
   ORCHESTRATOR_RPC_TIMEOUT_SECONDS: setting.seconds('10', "deadline of one request's upstream calls together"),
+  ORCHESTRATOR_KEEPALIVE_SECONDS: setting.seconds(
+    '310',
+    'time between pings on a connection with open calls; many gRPC servers hang up on more than one in 5 minutes',
+    { min: 1 },
+  ),
   API_KEYS_ENABLED: setting.flag('false', 'per-user API keys and quotas'),
   AUTH_CACHE_TTL_SECONDS: setting.seconds('30', 'how long a good key is remembered, and a revoked one still works'),
   AUTH_CACHE_MAX_ENTRIES: setting.number('10000', 'cap of that cache', { min: 1, max: 10_000_000 }),
@@ -41,12 +46,22 @@ export type GatewayConfig = setting.Values<typeof gatewaySettings>;
 /** Throws a StartupError (exit code 78) that names the variable. */
 export function readGatewayConfig(environment: setting.Environment): GatewayConfig {
   const config = setting.readSettings(GATEWAY_PREFIX, gatewaySettings, environment);
-  const { API_TOKEN, BIND_ADDR, R2_ENDPOINT, R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY } = config;
+  const { API_TOKEN, BIND_ADDR, SHUTDOWN_DELAY_SECONDS, SHUTDOWN_GRACE_SECONDS } = config;
+  const { R2_ENDPOINT, R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY } = config;
   if (API_TOKEN.includes('dev-token') && !isLoopback(BIND_ADDR.host)) {
     throw new StartupError(
       `${GATEWAY_PREFIX}API_TOKEN is dev-token, which is accepted only while ${GATEWAY_PREFIX}BIND_ADDR is loopback; set a token of your own, or bind to 127.0.0.1`,
       EX_CONFIG,
     );
+  }
+  if (SHUTDOWN_DELAY_SECONDS > SHUTDOWN_GRACE_SECONDS) {
+    throw new StartupError(
+      `${GATEWAY_PREFIX}SHUTDOWN_DELAY_SECONDS is longer than ${GATEWAY_PREFIX}SHUTDOWN_GRACE_SECONDS`,
+      EX_CONFIG,
+    );
+  }
+  if (API_TOKEN.some((token) => !/^[\x21-\x7e]+$/.test(token))) {
+    throw new StartupError(`${GATEWAY_PREFIX}API_TOKEN must be visible ASCII characters without spaces`, EX_CONFIG);
   }
   if (R2_ENDPOINT && !(R2_ACCESS_KEY_ID && R2_SECRET_ACCESS_KEY)) {
     throw new StartupError(

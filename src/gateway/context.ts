@@ -1,5 +1,6 @@
 import type { HttpBindings } from '@hono/node-server';
 import type { Context, MiddlewareHandler } from 'hono';
+import type { GatewayError } from './errors.ts';
 
 /** Who is calling. The static token has neither principal nor key: it sees every tenant. */
 export interface Caller {
@@ -12,10 +13,19 @@ export interface Caller {
 export interface Call {
   /** Aborted when the client has gone away. */
   readonly signal: AbortSignal;
-  /** The `performance.now()` at which the time of the whole request is up. */
-  readonly deadline: number;
+  /** Milliseconds that are left of the request's time, which all its upstream calls share. */
+  readonly timeLeftMs: () => number;
   /** `x-request-id`, `traceparent`, `tracestate` and, once the caller is known, `ff-principal`. */
   readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** The clock of a request's upstream calls: it starts with the first question, so that a slow upload costs nothing. */
+export function startDeadline(timeoutMs: number): Call['timeLeftMs'] {
+  let deadline: number | undefined;
+  return () => {
+    deadline ??= performance.now() + timeoutMs;
+    return deadline - performance.now();
+  };
 }
 
 /** The parts of a request after the contract has been checked, with defaults filled in. */
@@ -37,6 +47,8 @@ export interface Facts {
   input: Input;
   /** The answer is an event stream. */
   streaming: boolean;
+  /** What broke the answer off after its first byte, other than the client. */
+  brokenBy: GatewayError;
 }
 
 export interface Env {

@@ -6,6 +6,7 @@ const METHODS = ['get', 'head', 'post', 'put', 'patch', 'delete'] as const;
 export interface Parameter {
   readonly name: string;
   readonly in: 'path' | 'query' | 'header';
+  readonly schema?: { readonly type?: string };
 }
 
 export interface Operation {

@@ -46,7 +46,10 @@ export async function startGateway(
   const metrics = createMetrics();
   const lifecycle: Lifecycle = { draining: false };
   const { logFault, renderError } = createRenderErrors({ log });
-  const orchestrator = createOrchestrator({ endpoint: config.ORCHESTRATOR_ENDPOINT });
+  const orchestrator = createOrchestrator({
+    endpoint: config.ORCHESTRATOR_ENDPOINT,
+    keepaliveMs: config.ORCHESTRATOR_KEEPALIVE_SECONDS,
+  });
   const store = await createArtifactStore({
     endpoint: config.R2_ENDPOINT,
     region: config.R2_REGION,
@@ -54,7 +57,7 @@ export async function startGateway(
     accessKeyId: config.R2_ACCESS_KEY_ID,
     secretAccessKey: config.R2_SECRET_ACCESS_KEY,
     connectTimeoutMs: config.OBJECT_STORE_CONNECT_TIMEOUT_SECONDS,
-    readTimeoutMs: config.OBJECT_STORE_READ_TIMEOUT_SECONDS,
+    answerTimeoutMs: config.OBJECT_STORE_READ_TIMEOUT_SECONDS,
   });
   const apiKeys = createApiKeys({
     orchestrator,
@@ -73,7 +76,8 @@ export async function startGateway(
     bufferBytes: config.STREAM_BUFFER_BYTES,
     stallMs: config.STREAM_STALL_SECONDS,
   };
-  const events = createEventRoutes({ orchestrator, hub, metrics, lifecycle, limits, logFault });
+  const drainDelayMs = config.SHUTDOWN_DELAY_SECONDS;
+  const events = createEventRoutes({ orchestrator, hub, metrics, lifecycle, limits, drainDelayMs, logFault });
 
   const app = createApp({
     identify: createIdentify({ timeoutMs }),
@@ -87,19 +91,25 @@ export async function startGateway(
     renderError,
     workflows: createWorkflowRoutes({ orchestrator, quota: createQuota(orchestrator, apiKeys) }),
     events,
-    artifacts: createArtifactRoutes({ orchestrator, store, logFault }),
+    artifacts: createArtifactRoutes({
+      orchestrator,
+      store,
+      idleMs: config.OBJECT_STORE_READ_TIMEOUT_SECONDS,
+      logFault,
+    }),
     billing: createBillingRoutes({ orchestrator }),
     health: createHealthRoutes({ contract, lifecycle, metrics, readiness: createReadiness(orchestrator) }),
   });
 
   const listener = getRequestListener((request, env) => app.fetch(request, env as HttpBindings), {
     errorHandler: renderUnreadable,
+    // For HTTP/1.0, where a request need not name one.
+    hostname: 'localhost',
   });
   const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, listener);
   const port = await listen(server, config.BIND_ADDR);
 
-  async function close(): Promise<void> {
-    if (lifecycle.draining) return;
+  async function stop(): Promise<void> {
     lifecycle.draining = true;
     events.endAll();
     await sleep(config.SHUTDOWN_DELAY_SECONDS);
@@ -108,5 +118,12 @@ export async function startGateway(
     store.close();
   }
 
-  return { port, close };
+  let stopped: Promise<void> | undefined;
+  return {
+    port,
+    close() {
+      stopped ??= stop();
+      return stopped;
+    },
+  };
 }

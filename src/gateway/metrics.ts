@@ -39,7 +39,7 @@ export function createMetrics() {
     }),
     keyLookups: new Counter({
       name: 'foldforge_gateway_api_key_lookups_total',
-      help: 'How API keys were resolved: hit, miss, negative, checksum or error.',
+      help: 'How API keys were resolved: hit, miss, shared (with a lookup under way), negative or checksum; and error.',
       labelNames: ['result'],
       registers,
     }),

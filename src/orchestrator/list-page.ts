@@ -7,6 +7,8 @@ import { stateOf } from './wire.ts';
 
 const DEFAULT_PAGE_SIZE = 20;
 const MAX_PAGE_SIZE = 100;
+// A page is one message, which the gateway holds in memory as a whole.
+const MAX_PAGE_SPEC_BYTES = 8 * 1024 * 1024;
 
 export interface Page {
   readonly page: readonly WorkflowWithSteps[];
@@ -14,23 +16,25 @@ export interface Page {
   readonly nextPageToken: string;
 }
 
-/** Newest first. Throws INVALID_ARGUMENT for a page token that this function did not make. */
+/**
+ * Newest first; shorter than asked for when the specs are large. Throws INVALID_ARGUMENT for a page token that this
+ * function did not make.
+ */
 export async function listPage(
   db: Queryable,
   principal: string | undefined,
   { pageSize, pageToken, stateFilter, labelSelector }: ListWorkflowsRequest,
 ): Promise<Page> {
   const size = Math.min(pageSize || DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE);
-  const workflows = await listWorkflows(db, {
+  const { workflows: page, more } = await listWorkflows(db, {
     principal,
     state: readState(stateFilter),
     labels: labelSelector,
     after: pageToken ? readToken(pageToken) : undefined,
-    // One more than asked for tells whether there is another page.
-    limit: size + 1,
+    limit: size,
+    maxSpecBytes: MAX_PAGE_SPEC_BYTES,
   });
-  const page = workflows.slice(0, size);
-  return { page, nextPageToken: workflows.length > size ? writeToken(page.at(-1)!) : '' };
+  return { page, nextPageToken: more ? writeToken(page.at(-1)!) : '' };
 }
 
 function readState(filter: JobState | undefined): State | undefined {

@@ -1,7 +1,6 @@
 import { OrchestratorService } from '../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 import { Health } from '../gen/grpc/health/v1/health_pb.ts';
 import type { Log } from '../shared/log.ts';
-import { StartupError } from '../shared/startup-error.ts';
 import { createBilling } from './accounts/billing.ts';
 import type { OrchestratorConfig } from './config.ts';
 import { createEventFeed } from './engine/event-feed.ts';
@@ -18,14 +17,15 @@ import { createArtifactWriter } from './runners/artifact-writer.ts';
 import { createMockRunner } from './runners/mock.ts';
 import type { Runner } from './runners/runner.ts';
 import { createService } from './service.ts';
-import { openDatabase, unreachable } from './store/database.ts';
+import { isUnusable, openDatabase, unreachable } from './store/database.ts';
 import { EVENTS_CHANNEL } from './store/events.ts';
 import { holdExecutorLock } from './store/executor-lock.ts';
 import { startListener } from './store/listener.ts';
 import { migrate } from './store/migrations.ts';
 import { takeStartupTurn } from './store/startup-turn.ts';
 
-const PREDECESSOR_WAIT_MS = 3_000;
+// A little longer than the server takes to find out that the session of a host that is gone has ended.
+const PREDECESSOR_WAIT_MS = 12_000;
 const STARTUP_TURN_WAIT_MS = 60_000;
 const CALLS_GRACE_MS = 2_000;
 const RUNNERS_GRACE_MS = 3_000;
@@ -43,7 +43,7 @@ export interface OrchestratorParts {
   /** Instead of the one that the config names. Is closed with the orchestrator. */
   readonly runner?: Runner;
   /** Called when this orchestrator must not go on, because another has taken its place. */
-  readonly onReplaced?: () => void;
+  readonly onReplaced: () => void;
 }
 
 /**
@@ -51,7 +51,7 @@ export interface OrchestratorParts {
  * Throws StartupError when the database or a port cannot be had; then nothing stays open.
  */
 export async function startOrchestrator(config: OrchestratorConfig, parts: OrchestratorParts): Promise<Orchestrator> {
-  const { log, runner = createRunner(config, parts.log), onReplaced = () => {} } = parts;
+  const { log, runner = createRunner(config, parts.log), onReplaced } = parts;
   const { databaseUrl, executorId, concurrency } = config;
   // Closed in reverse, also when a later part cannot start.
   const opened: (() => Promise<unknown>)[] = [runner.close];
@@ -70,7 +70,7 @@ export async function startOrchestrator(config: OrchestratorConfig, parts: Orche
     const database = await open(openDatabase(databaseUrl, (error) => log.warn({ err: error }, 'lost a connection')));
     await migrate(database);
     const onTaken = () => {
-      log.fatal({ executorId }, 'another orchestrator has taken the place of this one');
+      log.fatal({ executor_id: executorId }, 'another orchestrator has taken the place of this one');
       onReplaced();
     };
     await open(holdExecutorLock({ databaseUrl, executorId, waitMs: PREDECESSOR_WAIT_MS, onTaken, log }));
@@ -92,17 +92,18 @@ export async function startOrchestrator(config: OrchestratorConfig, parts: Orche
     const service = createService({ database, workflows, feed, closing: closing.signal });
     const health = createHealth(database, log);
     const metricsServer = await open(startMetricsServer(config.metricsAddr, metrics.registry));
-    const server = await startRpcServer(
-      config.bindAddr,
-      (router) => router.service(OrchestratorService, service).service(Health, health),
-      [createCallObserver(log)],
-    );
+    const server = await startRpcServer({
+      address: config.bindAddr,
+      routes: (router) => router.service(OrchestratorService, service).service(Health, health),
+      interceptors: [createCallObserver(log)],
+      log,
+    });
     opened.push(() => server.close(CALLS_GRACE_MS));
     opened.push(async () => closing.abort());
     return { port: server.port, metricsPort: metricsServer.port, close };
   } catch (error) {
     await close();
-    throw startupErrorOf(error, databaseUrl);
+    throw isUnusable(error) ? unreachable(databaseUrl, error as Error) : error;
   }
 }
 
@@ -116,10 +117,4 @@ function createRunner({ objectStore, mockStepSeconds }: OrchestratorConfig, log:
       writer.close();
     },
   };
-}
-
-/** An error with a code comes from the database or the way to it, and is the operator's to mend. */
-function startupErrorOf(error: unknown, databaseUrl: string): unknown {
-  if (!(error instanceof Error) || error instanceof StartupError || !('code' in error)) return error;
-  return unreachable(databaseUrl, error as Error & { code?: string });
 }

@@ -1,8 +1,21 @@
-import { createServer, type Http2ServerRequest, type Http2ServerResponse, type ServerHttp2Session } from 'node:http2';
+import {
+  constants,
+  createServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Session,
+} from 'node:http2';
+import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Code, type ConnectRouter, type Interceptor } from '@connectrpc/connect';
-import { connectNodeAdapter } from '@connectrpc/connect-node';
+import { Code, type ConnectRouter, createConnectRouter, type Interceptor } from '@connectrpc/connect';
+import {
+  compressionBrotli,
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from '@connectrpc/connect-node';
 import { listen } from '../shared/listen.ts';
+import type { Log } from '../shared/log.ts';
 import type { Address } from '../shared/settings.ts';
 
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
@@ -14,23 +27,20 @@ export interface RpcServer {
   readonly close: (graceMs: number) => Promise<void>;
 }
 
+export interface RpcServerParts {
+  readonly address: Address;
+  readonly routes: (router: ConnectRouter) => void;
+  readonly interceptors: Interceptor[];
+  readonly log: Log;
+}
+
 /** A gRPC server over plaintext HTTP/2. Throws StartupError when it cannot listen. */
-export async function startRpcServer(
-  address: Address,
-  routes: (router: ConnectRouter) => void,
-  interceptors: Interceptor[],
-): Promise<RpcServer> {
-  const handler = connectNodeAdapter({
-    routes,
-    interceptors,
-    grpc: true,
-    grpcWeb: false,
-    connect: false,
-    readMaxBytes: MAX_MESSAGE_BYTES,
-    fallback: (request, response) => refuseUnknown(request as Http2ServerRequest, response as Http2ServerResponse),
-  });
+export async function startRpcServer({ address, routes, interceptors, log }: RpcServerParts): Promise<RpcServer> {
   // Many event streams share one connection.
-  const server = createServer({ maxSessionMemory: MAX_SESSION_MEMORY_MB }, handler);
+  const server = createServer(
+    { maxSessionMemory: MAX_SESSION_MEMORY_MB },
+    createRequestHandler(routes, interceptors, log),
+  );
   const sessions = new Set<ServerHttp2Session>();
   server.on('session', (session) => {
     sessions.add(session);
@@ -39,6 +49,12 @@ export async function startRpcServer(
     session.on('error', () => {});
   });
   server.on('sessionError', () => {});
+  // A session can be closed while its peer neither reads nor closes: only the socket is certain to end.
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   const port = await listen(server, address);
 
   async function close(graceMs: number): Promise<void> {
@@ -46,9 +62,40 @@ export async function startRpcServer(
     for (const session of sessions) session.close();
     await Promise.race([closed, sleep(graceMs, undefined, { ref: false })]);
     for (const session of sessions) session.destroy();
+    for (const socket of sockets) socket.destroy();
     await closed;
   }
   return { port, close };
+}
+
+/** What connect's own adapter does, but with our log: it writes a stack trace for each client that goes away. */
+function createRequestHandler(routes: RpcServerParts['routes'], interceptors: Interceptor[], log: Log) {
+  const router = createConnectRouter({
+    interceptors,
+    grpc: true,
+    grpcWeb: false,
+    connect: false,
+    readMaxBytes: MAX_MESSAGE_BYTES,
+    acceptCompression: [compressionGzip, compressionBrotli],
+  });
+  routes(router);
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+
+  return async (request: Http2ServerRequest, response: Http2ServerResponse): Promise<void> => {
+    const handler = handlers.get(request.url);
+    if (!handler) return refuseUnknown(request, response);
+    try {
+      const answer = await handler(universalRequestFromNodeRequest(request, response, undefined, undefined));
+      await universalResponseToNodeResponse(answer, response);
+    } catch (error) {
+      const method = handler.method.name;
+      if (request.stream.destroyed) log.debug({ err: error, method }, 'a client went away');
+      else {
+        log.error({ err: error, method }, 'an answer could not be written');
+        request.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+      }
+    }
+  };
 }
 
 /** A call that no service here knows is UNIMPLEMENTED, which gRPC says in a header of an otherwise good response. */

@@ -14,7 +14,7 @@ import {
 } from '../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 import type { ArtifactRecord, SequenceRecord } from './runners/runner.ts';
 import type { StepRow } from './store/steps.ts';
-import type { State, WorkflowRow, WorkflowWithSteps } from './store/workflows.ts';
+import type { State, WorkflowContent, WorkflowRow, WorkflowWithSteps } from './store/workflows.ts';
 
 const JOB_STATES: Record<State, JobState> = {
   QUEUED: JobState.QUEUED,
@@ -77,7 +77,7 @@ function sequenceOf(sequence: SequenceRecord) {
 }
 
 /** What an event tells: that one step changed, or the whole workflow with all its steps. */
-export type Change = { readonly step: StepRow } | { readonly workflow: readonly StepRow[] };
+export type Change = { readonly step: StepRow } | { readonly workflow: WorkflowContent };
 
 /** The stored form of an event: WorkflowEvent bytes. `workflow` is as it is right after the change. */
 export function encodeEvent(workflow: WorkflowRow, eventId: bigint, change: Change): Uint8Array {
@@ -88,7 +88,7 @@ export function encodeEvent(workflow: WorkflowRow, eventId: bigint, change: Chan
     event:
       'step' in change
         ? { case: 'stepUpdate', value: stepStatusOf(change.step) }
-        : { case: 'workflowUpdate', value: workflowOf({ ...workflow, steps: change.workflow }) },
+        : { case: 'workflowUpdate', value: workflowOf({ ...workflow, ...change.workflow }) },
   });
   return toBinary(WorkflowEventSchema, event);
 }

@@ -38,8 +38,8 @@ export function readSettings<S extends Settings>(prefix: string, settings: S, en
   for (const [variable, text] of Object.entries(environment)) {
     if (!variable.startsWith(prefix) || text === undefined) continue;
     const name = variable.slice(prefix.length);
-    const fileOf = name.endsWith('_FILE') && settings[name.slice(0, -5)]?.secret ? name.slice(0, -5) : undefined;
-    if (settings[name]) texts[name] = text;
+    const fileOf = name.endsWith('_FILE') && isSecret(settings, name.slice(0, -5)) ? name.slice(0, -5) : undefined;
+    if (Object.hasOwn(settings, name)) texts[name] = text;
     else if (!fileOf) faults.push(`${variable} is not a setting${nearest(name, prefix, settings)}`);
     else if (environment[prefix + fileOf] !== undefined) faults.push(`${variable} and ${prefix}${fileOf} are both set`);
     else {
@@ -57,6 +57,10 @@ export function readSettings<S extends Settings>(prefix: string, settings: S, en
   });
   if (faults.length > 0) throw new StartupError(faults.join('; '), EX_CONFIG);
   return { ...(values as Values<S>) };
+}
+
+function isSecret(settings: Settings, name: string): boolean {
+  return Object.hasOwn(settings, name) && settings[name]!.secret;
 }
 
 function nearest(name: string, prefix: string, settings: Settings): string {

@@ -94,13 +94,12 @@ describe('openapi.yaml', () => {
 
   it('says of each operation what can happen to it', () => {
     assert.equal(new Set(operations.map(({ operation }) => operation.operationId)).size, operations.length);
-    for (const { path, operation } of operations) {
+    for (const { operation } of operations) {
       const { operationId, security, responses, requestBody, summary, tags } = operation as typeof operation & Node;
       const statuses = new Set(Object.keys(responses as Node));
       assert.ok(summary && (tags as string[]).length === 1, operationId);
       const expected = ['400', '500'];
-      if (!security) expected.push('401', '403', '501', '502', '503', '504');
-      if (path.includes('{id}')) expected.push('404');
+      if (!security) expected.push('401', '403', '404', '409', '501', '502', '503', '504');
       if (requestBody) expected.push('413', '415');
       for (const status of expected) assert.ok(statuses.has(status), `${operationId} lacks ${status}`);
       assert.ok(
@@ -133,9 +132,10 @@ describe('openapi.yaml', () => {
         metrics: nothing,
         lifecycle: nothing,
         limits,
+        drainDelayMs: 0,
         logFault: nothing,
       }),
-      artifacts: createArtifactRoutes({ orchestrator: nothing, store: nothing, logFault: nothing }),
+      artifacts: createArtifactRoutes({ orchestrator: nothing, store: nothing, idleMs: 1, logFault: nothing }),
       billing: createBillingRoutes({ orchestrator: nothing }),
       health: createHealthRoutes({ contract: nothing, lifecycle: nothing, metrics: nothing, readiness: nothing }),
     } as unknown as AppParts;

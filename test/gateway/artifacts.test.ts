@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
@@ -131,6 +131,28 @@ describe('artifacts', () => {
     );
   });
 
+  it('finds a file by every form of target that the router takes', async () => {
+    const path = await publish('artifacts/forms.pdb', Buffer.from('forms'));
+    for (const target of [`http://elsewhere${path}`, path.replace('workflows', 'work%66lows')]) {
+      const socket = connect(gateway.port, '127.0.0.1');
+      socket.write(`GET ${target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer dev-token\r\nConnection: close\r\n\r\n`);
+      const text = Buffer.concat(await socket.toArray()).toString();
+      assert.match(text, /^HTTP\/1\.1 200 [\s\S]*forms$/, target);
+    }
+  });
+
+  it('waits for a client that is slower than the store may be silent', async () => {
+    const bytes = randomBytes(40_000_000);
+    const path = await publish('artifacts/slow.bin', bytes);
+    const socket = connect(gateway.port, '127.0.0.1');
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer dev-token\r\nConnection: close\r\n\r\n`);
+    await once(socket, 'readable');
+    const pausedAt = performance.now();
+    await until('three times the read timeout', () => performance.now() - pausedAt > 1_500);
+    const text = Buffer.concat(await within('the rest', socket.toArray(), 20_000));
+    assert.ok(text.subarray(text.indexOf('\r\n\r\n') + 4).equals(bytes), 'every byte came');
+  });
+
   it('gives nothing that is not an output of this workflow in this bucket', async () => {
     const bytes = randomBytes(10);
     const path = await publish('artifacts/mine.pdb', bytes);
@@ -164,6 +186,7 @@ describe('artifacts', () => {
     const response = await bare.request(path);
     const { code, retryable } = (await response.json()) as { code: string; retryable: boolean };
     assert.deepEqual([response.status, code, retryable], [503, 'NOT_CONFIGURED', false]);
+    assert.equal((await bare.request(path, { method: 'HEAD' })).status, 503);
     await bare.close();
   });
 
@@ -224,6 +247,9 @@ describe('artifacts', () => {
       const response = await own.request(path);
       await assert.rejects(within('the transfer breaks', response.arrayBuffer()));
       await until('it is logged', () => own.logLines.some((line) => line.includes('a transfer broke off')));
+      await until('it is counted as what it was', async () =>
+        /artifacts\/\{key\}",status="502"\} 1/.test(await (await own.request('/metrics')).text()),
+      );
     });
 
     it('breaks the transfer when the store falls silent', async () => {
@@ -250,6 +276,9 @@ describe('artifacts', () => {
       await reader.read();
       abort.abort();
       await until("the store's connection is closed", () => closed, 1_000);
+      await until('it is counted as the client that left', async () =>
+        /artifacts\/\{key\}",status="499"\} 1/.test(await (await own.request('/metrics')).text()),
+      );
     });
 
     it('says 502 for an error and for a store that does not answer at all', async () => {

@@ -110,9 +110,22 @@ describe('credentials', () => {
   });
 
   it('never makes an admin of a key without a principal', async () => {
-    const token = addKey('');
-    assert.equal((await gateway.request('/v1/workflows', { headers: bearer(token) })).status, 500);
+    for (const principal of ['', ' ', ' alice', 'alice\t', 'a\nb', '日本']) {
+      const token = addKey(principal);
+      assert.equal((await gateway.request('/v1/workflows', { headers: bearer(token) })).status, 500, principal);
+    }
     assert.equal(fake.countCalls('listWorkflows'), 0);
+  });
+
+  it('tells a stranger nothing of what the orchestrator says of the lookup', async () => {
+    for (const code of [Code.NotFound, Code.InvalidArgument, Code.FailedPrecondition, Code.PermissionDenied]) {
+      fake.onCall('authenticateApiKey', () => {
+        throw new ConnectError('inside', code);
+      });
+      const response = await gateway.request('/v1/workflows', { headers: bearer(addKey('gina')) });
+      assert.equal(response.status, 500);
+      assert.doesNotMatch(await response.text(), /inside/);
+    }
   });
 
   it('keeps tenants apart: foreign and missing are the same bytes', async () => {

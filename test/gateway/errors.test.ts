@@ -32,7 +32,10 @@ describe('errors', () => {
     await gateway.close();
     await fake.close();
   });
-  beforeEach(() => fake.clearFaults());
+  beforeEach(() => {
+    fake.clearFaults();
+    fake.calls.length = 0;
+  });
 
   const TABLE: [code: Code, status: number, error: string, retryable: boolean][] = [
     [Code.InvalidArgument, 400, 'INVALID_ARGUMENT', false],
@@ -54,16 +57,10 @@ describe('errors', () => {
   ];
   for (const [code, status, error, retryable] of TABLE) {
     it(`turns gRPC ${Code[code]} into ${status} ${error}`, async () => {
-      fake.onCall('cancelWorkflow', () => {
-        throw new ConnectError(SECRET, code);
-      });
       fake.onCall('getWorkflow', () => {
         throw new ConnectError(SECRET, code);
       });
-      const response = await gateway.request(
-        '/v1/workflows/some',
-        code === Code.AlreadyExists || code === Code.Aborted ? { method: 'DELETE' } : {},
-      );
+      const response = await gateway.request('/v1/workflows/some');
       const body = (await response.json()) as ErrorJson;
       assert.deepEqual([response.status, body.code, body.retryable], [status, error, retryable]);
       if (status < 500 && status !== 404) assert.equal(body.message, SECRET, 'word for word');
@@ -75,6 +72,30 @@ describe('errors', () => {
       }
     });
   }
+
+  it('documents what each gRPC code makes of each operation', async () => {
+    const calls = [
+      ['submitWorkflow', () => gateway.post('/v1/workflows', SPEC)],
+      ['listWorkflows', () => gateway.request('/v1/workflows')],
+      ['getWorkflow', () => gateway.request('/v1/workflows/x')],
+      ['getWorkflow', () => gateway.request('/v1/workflows/x/events')],
+      ['getWorkflow', () => gateway.request('/v1/workflows/x/artifacts/y')],
+      ['cancelWorkflow', () => gateway.request('/v1/workflows/x', { method: 'DELETE' })],
+      ['retryWorkflow', () => gateway.request('/v1/workflows/x/retry', { method: 'POST' })],
+      ['rankDesigns', () => gateway.post('/v1/workflows/x/rank', { metric: 'plddt' })],
+      ['getBalance', () => gateway.request('/v1/billing/balance')],
+      ['listLedger', () => gateway.request('/v1/billing/ledger')],
+    ] as const;
+    for (const [code, status] of TABLE) {
+      for (const [rpc, request] of calls) {
+        fake.onCall(rpc, () => {
+          throw new ConnectError('x', code);
+        });
+        // Each answer is held against openapi.yaml on the way.
+        assert.equal((await request()).status, status, `${rpc} ${Code[code]}`);
+      }
+    }
+  });
 
   it('says 402 for too few credits', async () => {
     fake.onCall('submitWorkflow', () => {
@@ -92,6 +113,11 @@ describe('errors', () => {
       throw new ConnectError('grpc: received message larger than max (5000000 vs. 4194304)', Code.ResourceExhausted);
     });
     assert.equal((await gateway.post('/v1/workflows', SPEC)).status, 413);
+    fake.onCall('getWorkflow', () => {
+      throw new ConnectError('trying to send message larger than max (5000000 vs. 4194304)', Code.ResourceExhausted);
+    });
+    assert.equal((await gateway.request('/v1/workflows/x')).status, 502);
+    fake.clearFaults();
     const patient = await startTestGateway({ ORCHESTRATOR_ENDPOINT: fake.endpoint });
     const { id } = fake.put({ spec: { name: 'x'.repeat(33 * 1024 * 1024) } });
     const response = await patient.request(`/v1/workflows/${id}`);
@@ -151,6 +177,18 @@ describe('errors', () => {
     assert.equal(chunked.status, 413);
     const { code } = (await chunked.json()) as ErrorJson;
     assert.equal(code, 'PAYLOAD_TOO_LARGE');
+  });
+
+  it('does not count the time of a slow upload against the upstream calls', async () => {
+    const socket = connect(gateway.port, '127.0.0.1');
+    const body = JSON.stringify(SPEC);
+    const head = `POST /v1/workflows HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer dev-token\r\nConnection: close\r\n`;
+    socket.write(`${head}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, 5)}`);
+    const startedAt = performance.now();
+    await until('longer than the deadline', () => performance.now() - startedAt > 600);
+    socket.write(body.slice(5));
+    const answer = Buffer.concat(await within('the answer', socket.toArray())).toString();
+    assert.match(answer, /^HTTP\/1\.1 201 /);
   });
 
   it('answers problem+json to those who ask for it, with the same members', async () => {

@@ -31,7 +31,11 @@ describe('event streams', () => {
   });
 
   const open = (id: string, headers: Record<string, string> = {}, query = '') =>
-    fetch(`${gateway.url}/v1/workflows/${id}/events${query}`, { headers: { ...ADMIN, ...headers } });
+    gateway.request(`/v1/workflows/${id}/events${query}`, { headers });
+  const watching = async (own = gateway) => {
+    const metrics = await (await own.request('/metrics')).text();
+    return Number(/foldforge_gateway_event_streams (\d+)/.exec(metrics)?.[1]);
+  };
   const running = (owner?: string) => fake.put({ spec: { name: 'x' }, state: JobState.RUNNING }, owner).id;
   const step = (id: string, fraction: number, eventId?: bigint) =>
     fake.stepUpdate(id, { stepId: 'a', state: JobState.RUNNING, fraction }, eventId);
@@ -135,11 +139,11 @@ describe('event streams', () => {
   it('shares one upstream stream among watchers, who each see everything once', async () => {
     const id = running();
     for (let index = 1; index <= 5; index++) step(id, index / 100);
-    const cursors = ['2', '0', '4', '1', undefined, '3'];
+    const cursors = ['2', '0', '4', '1', undefined, '3', '5', undefined, '5'];
     const watchers: Promise<SseEvent[]>[] = [];
     for (const [index, cursor] of cursors.entries()) {
       watchers.push(collectSse(await open(id, cursor === undefined ? {} : { 'Last-Event-ID': cursor })));
-      await until('its upstream stream', () => fake.countCalls('streamWorkflowEvents') === index + 1);
+      await until('it is watching', async () => (await watching()) === index + 1);
     }
     step(id, 0.06);
     step(id, 0.07);
@@ -156,22 +160,49 @@ describe('event streams', () => {
     }
   });
 
-  it('ends the upstream stream when the last watcher leaves', async () => {
+  it('opens one upstream stream for any number of watchers of a quiet workflow, and ends it with the last', async () => {
     const id = running();
+    step(id, 0.1);
     const abort = new AbortController();
-    const watch = () =>
-      fetch(`${gateway.url}/v1/workflows/${id}/events`, { headers: ADMIN, signal: abort.signal }).then((response) =>
-        collectSse(response).catch(() => 'left'),
-      );
-    const watchers = [watch(), watch(), watch()];
-    await until('three are watching', () => fake.openStreams() === 3);
+    const watch = (headers: Record<string, string>) =>
+      fetch(`${gateway.url}/v1/workflows/${id}/events`, { headers: { ...ADMIN, ...headers }, signal: abort.signal });
+    const first = await watch({});
+    await until('the first has its snapshot', () => fake.openStreams() === 1);
+    const snapshots = readSse(first);
+    await snapshots.next();
+    await snapshots.next();
+    // From here on the stream has been silent for long enough to be live.
+    await collectSse(await open(id), (seen) => seen.at(-1)?.comment !== undefined);
+    const calls = fake.countCalls('streamWorkflowEvents');
+    const many = await Promise.all(Array.from({ length: 30 }, () => watch({})));
+    const seen = await Promise.all(many.map((response) => readOne(response, 'workflow_update')));
+    assert.ok(
+      seen.every(({ id: eventId }) => eventId === undefined),
+      'each got its snapshot',
+    );
+    assert.equal(fake.countCalls('streamWorkflowEvents'), calls, 'and none its own stream');
     abort.abort();
-    await Promise.all(watchers);
     await until('the upstream is free', () => fake.openStreams() === 0, 1_000);
     await until('the gauges are back', async () => {
       const metrics = await (await gateway.request('/metrics')).text();
       return /gateway_event_streams 0\n/.test(metrics) && /upstream_event_streams 0\n/.test(metrics);
     });
+  });
+
+  it('shares although the first cursor was no event that exists', async () => {
+    const id = running();
+    step(id, 0.1);
+    const far = { 'Last-Event-ID': '18446744073709551615' };
+    const watchers = [collectSse(await open(id, far))];
+    await until('it is watching', () => fake.openStreams() === 1);
+    for (const cursor of ['1', '1', '1']) watchers.push(collectSse(await open(id, { 'Last-Event-ID': cursor })));
+    await until('all are watching', async () => (await watching()) === 4);
+    for (let index = 2; index <= 5; index++) step(id, index / 10);
+    // The first one has brought nothing, so nobody can tell where it stands.
+    await until('the others share one stream', () => fake.openStreams() === 2);
+    fake.workflowUpdate(id, JobState.SUCCEEDED);
+    const [, ...others] = await within('all end', Promise.all(watchers));
+    for (const events of others) assert.deepEqual(idsOf(events), ['2', '3', '4', '5', '6']);
   });
 
   it('shares a stream only among watchers of one principal', async () => {
@@ -180,12 +211,12 @@ describe('event streams', () => {
     const id = running('alice');
     const watch = (token: string) =>
       fetch(`${own.url}/v1/workflows/${id}/events`, { headers: { Authorization: `Bearer ${token}` } });
-    const watching = [collectSse(await watch('alices-key')), collectSse(await watch('dev-token'))];
+    const watchers = [collectSse(await watch('alices-key')), collectSse(await watch('dev-token'))];
     await until('both are watching', () => fake.openStreams() === 2);
     step(id, 0.1);
     step(id, 0.2);
     fake.workflowUpdate(id, JobState.SUCCEEDED);
-    for (const events of await within('both end', Promise.all(watching)))
+    for (const events of await within('both end', Promise.all(watchers)))
       assert.deepEqual(idsOf(events), ['1', '2', '3']);
     const principals = fake.calls
       .filter(({ rpc }) => rpc === 'streamWorkflowEvents')
@@ -215,6 +246,33 @@ describe('event streams', () => {
     assert.ok(!events.some(({ event }) => event === 'error'));
   });
 
+  it('forgets a loss that is over, although the workflow was silent all the time', async () => {
+    const id = running();
+    step(id, 0.1);
+    const stream = collectSse(await open(id, { 'Last-Event-ID': '1' }));
+    await until('it is watching', () => fake.openStreams() === 1);
+    for (let round = 1; round <= 2; round++) {
+      const calls = fake.countCalls('streamWorkflowEvents');
+      fake.dropConnections();
+      await until('it is back', () => fake.countCalls('streamWorkflowEvents') > calls && fake.openStreams() === 1);
+      // Longer than a loss may last in all (UPSTREAM_LOSS_SECONDS).
+      const backAt = performance.now();
+      await until('a long silence', () => performance.now() - backAt > 1_700);
+    }
+    fake.workflowUpdate(id, JobState.SUCCEEDED);
+    const events = await within('the end', stream);
+    assert.deepEqual(idsOf(events), ['2']);
+    assert.equal(events.at(-1)?.event, 'end');
+  });
+
+  it('ends with UNKNOWN when the orchestrator ends a stream in a state that it does not know', async () => {
+    const id = running();
+    fake.workflowUpdate(id, 17 as JobState);
+    const events = await within('the end', collectSse(await open(id)));
+    assert.equal(events.at(-1)?.data, '{"state":"UNKNOWN"}');
+    assert.ok(fake.countCalls('streamWorkflowEvents') <= 2);
+  });
+
   it('says error, retryable, when the orchestrator stays lost', async () => {
     const lonely = await startFakeOrchestrator();
     const own = await startTestGateway({ ORCHESTRATOR_ENDPOINT: lonely.endpoint, UPSTREAM_LOSS_SECONDS: '0.3' });
@@ -232,13 +290,14 @@ describe('event streams', () => {
 
   it('cuts off a reader that takes nothing, and nobody else', async () => {
     const id = running();
+    step(id, 0.1);
     const socket = connect(gateway.port, '127.0.0.1');
     socket.on('error', () => undefined);
     socket.write(`GET /v1/workflows/${id}/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer dev-token\r\n\r\n`);
     await until('the slow one is watching', () => fake.openStreams() === 1);
     socket.pause();
-    const good = collectSse(await open(id), (seen) => seen.at(-1)?.event === 'end');
-    await until('the good one is watching', () => fake.openStreams() === 2);
+    const good = collectSse(await open(id, { 'Last-Event-ID': '1' }), (seen) => seen.at(-1)?.event === 'end');
+    await until('the good one is watching', async () => (await watching()) === 2);
     const message = 'x'.repeat(60_000);
     let sent = 0;
     const cuts = async () =>
@@ -258,13 +317,39 @@ describe('event streams', () => {
     socket.destroy();
   });
 
-  it('replays a history larger than the buffer at the pace of its reader', async () => {
+  it('replays histories larger than the buffer at the pace of their readers, also two at once', async () => {
     const id = running();
     const message = 'x'.repeat(20_000);
     for (let index = 0; index < 300; index++) fake.stepUpdate(id, { stepId: 'a', error: { code: 'X', message } });
     fake.workflowUpdate(id, JobState.SUCCEEDED);
-    const events = await within('the replay', collectSse(await open(id, { 'Last-Event-ID': '1' })), 20_000);
-    assert.equal(idsOf(events).length, 300);
+    const readers = ['1', '1', '2'].map(async (cursor) => collectSse(await open(id, { 'Last-Event-ID': cursor })));
+    const [first, second, third] = await within('the replays', Promise.all(readers), 20_000);
+    assert.deepEqual([idsOf(first!).length, idsOf(second!).length, idsOf(third!).length], [300, 300, 299]);
+  });
+
+  it('delivers an event that is larger than the buffer, and what follows it', async () => {
+    const id = running();
+    const readers = [collectSse(await open(id)), collectSse(await open(id))];
+    await until('both are watching', async () => (await watching()) === 2);
+    fake.stepUpdate(id, { stepId: 'a', error: { code: 'X', message: 'x'.repeat(8_000_000) } });
+    for (let index = 1; index <= 3; index++) step(id, index / 10);
+    fake.workflowUpdate(id, JobState.SUCCEEDED);
+    for (const events of await within('both end', Promise.all(readers), 20_000)) {
+      assert.deepEqual(idsOf(events), ['1', '2', '3', '4', '5']);
+    }
+  });
+
+  it('refuses a stream that was asked for just before the shutdown began', async () => {
+    const own = await startTestGateway({ ORCHESTRATOR_ENDPOINT: fake.endpoint, SHUTDOWN_DELAY_SECONDS: '0.3' });
+    const id = running();
+    let release: () => void = () => undefined;
+    fake.onCall('getWorkflow', () => new Promise<void>((resolve) => (release = resolve)));
+    const asked = own.request(`/v1/workflows/${id}/events`);
+    await until('the workflow is being read', () => fake.countCalls('getWorkflow') === 1);
+    const closing = own.close();
+    release();
+    assert.equal((await asked).status, 503);
+    await within('the gateway closes', closing, 2_000);
   });
 
   it('ends streams with a jittered retry when the process shuts down', async () => {
@@ -278,3 +363,9 @@ describe('event streams', () => {
     assert.ok(!events.some(({ event }) => event === 'end' || event === 'error'));
   });
 });
+
+/** The first event with this name; then the reader leaves. */
+async function readOne(response: Response, name: string): Promise<SseEvent> {
+  for await (const event of readSse(response)) if (event.event === name) return event;
+  throw new Error(`no ${name} came`);
+}

@@ -182,6 +182,8 @@ describe('workflow routes', () => {
       ['/v1/workflows?state=running', '#/query/state'],
       ['/v1/workflows?label=novalue', '#/query/label/0'],
       ['/v1/workflows?colour=red', '#/query/colour'],
+      ['/v1/workflows?label[]=a=b', '#/query/label[]'],
+      ['/v1/workflows?page_size=0x10', '#/query/page_size'],
       ['/v1/workflows?page_token=', '#/query/page_token'],
       ['/v1/workflows/a%20b', '#/path/id'],
       ['/v1/workflows/x?verbose=1', '#/query/verbose'],

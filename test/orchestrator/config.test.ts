@@ -62,9 +62,11 @@ describe('the settings of the orchestrator', () => {
 
   it('must name a database and an object store when the program is on its own', () => {
     const database = { DATABASE_URL: 'postgresql://localhost/ff' };
-    const objectStore = { R2_ENDPOINT: 'http://127.0.0.1:9000' };
+    const endpoint = { R2_ENDPOINT: 'http://127.0.0.1:9000' };
+    const objectStore = { ...endpoint, R2_ACCESS_KEY_ID: 'id', R2_SECRET_ACCESS_KEY: 'secret' };
     assert.doesNotThrow(() => requireBackends(read({ ...database, ...objectStore })));
     assert.throws(() => requireBackends(read(objectStore)), /DATABASE_URL is not set.*npm start/);
     assert.throws(() => requireBackends(read(database)), /R2_ENDPOINT is not set/);
+    assert.throws(() => requireBackends(read({ ...database, ...endpoint })), /R2_SECRET_ACCESS_KEY must be set too/);
   });
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { create } from '@bufbuild/protobuf';
+import { create, type JsonObject, type JsonValue } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { type WorkflowSpec, WorkflowSpecSchema } from '../../src/gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 import { checkSpec, SpecError } from '../../src/orchestrator/engine/graph.ts';
@@ -10,6 +10,7 @@ interface StepInit {
   id: string;
   tool?: string;
   dependsOn?: string[];
+  params?: JsonObject;
 }
 
 function specOf(steps: StepInit[], name = 'a design'): WorkflowSpec {
@@ -43,7 +44,23 @@ const dags = fc
     return listed.map((id) => ({ id, tool, dependsOn: [...needs.get(id)!] }));
   });
 
+/** A value in `depth` objects or lists. */
+function nest(depth: number, value: JsonValue): JsonValue {
+  return depth === 0 ? value : nest(depth - 1, depth % 2 === 0 ? [value] : { inner: value });
+}
+
 describe('checkSpec', () => {
+  it('refuses params that are nested too deep to be read back', () => {
+    const deep = (levels: number, innermost: JsonValue) =>
+      specOf([{ id: 'shallow' }, { id: 'deep', params: { inner: nest(levels - 1, innermost) } }]);
+    for (const innermost of [1, null, 'text']) {
+      checkSpec(deep(32, innermost));
+      const expected = 'the params of step "deep" are nested more than 32 levels deep';
+      assert.equal(refusal(deep(33, innermost)), expected);
+    }
+    assert.match(refusal(deep(32, {})), /more than 32 levels/);
+  });
+
   it('accepts every graph without a cycle', () => {
     fc.assert(fc.property(dags, (steps) => checkSpec(specOf(steps))));
   });

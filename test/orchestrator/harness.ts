@@ -10,18 +10,10 @@ import {
 import { readOrchestratorConfig } from '../../src/orchestrator/config.ts';
 import { startOrchestrator } from '../../src/orchestrator/orchestrator.ts';
 import type { Runner, StepJob, StepOutcome } from '../../src/orchestrator/runners/runner.ts';
-import { createLog } from '../../src/shared/log.ts';
+import { createLog, type Log } from '../../src/shared/log.ts';
+import { until, within } from '../support/waiting.ts';
 
 export type OrchestratorClient = Client<typeof OrchestratorService>;
-
-/** Waits for `promise`, but no longer than `deadlineMs`. */
-export async function within<T>(label: string, promise: Promise<T>, deadlineMs = 8_000): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`${label}: not within ${deadlineMs} ms`)), deadlineMs);
-  });
-  return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
-}
 
 /** Asks again and again until the answer is neither false nor undefined. */
 export async function eventually<T>(
@@ -29,12 +21,13 @@ export async function eventually<T>(
   ask: () => Promise<T | undefined | false> | T | undefined | false,
   deadlineMs = 8_000,
 ): Promise<T> {
-  for (const deadline = Date.now() + deadlineMs; Date.now() < deadline; ) {
-    const answer = await ask();
-    if (answer !== undefined && answer !== false) return answer;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error(`${label}: not within ${deadlineMs} ms`);
+  let answer: T | undefined | false;
+  const answered = async () => {
+    answer = await ask();
+    return answer !== undefined && answer !== false;
+  };
+  await until(label, answered, deadlineMs);
+  return answer as T;
 }
 
 export interface Rpc {
@@ -99,6 +92,7 @@ export async function startTestOrchestrator(
   databaseUrl: string,
   runner: Runner,
   settings: Readonly<Record<string, string>> = {},
+  log: Log = createLog('test', (process.env.TEST_LOG ?? 'silent') as 'silent'),
 ) {
   const environment: Record<string, string> = {
     FOLDFORGE_ORCH__DATABASE_URL: databaseUrl,
@@ -107,8 +101,13 @@ export async function startTestOrchestrator(
     FOLDFORGE_ORCH__R2_ENDPOINT: 'http://127.0.0.1:9',
   };
   for (const [name, value] of Object.entries(settings)) environment[`FOLDFORGE_ORCH__${name}`] = value;
-  const log = createLog('test', (process.env.TEST_LOG ?? 'silent') as 'silent');
-  const orchestrator = await startOrchestrator(readOrchestratorConfig(environment), { log, runner });
+  const onReplaced = () => {
+    // Nobody else runs on a test's database: this ends the test.
+    queueMicrotask(() => {
+      throw new Error('another orchestrator has taken the place of the one in this test');
+    });
+  };
+  const orchestrator = await startOrchestrator(readOrchestratorConfig(environment), { log, runner, onReplaced });
   const rpc = connect(orchestrator.port);
   return {
     ...rpc,

@@ -38,7 +38,7 @@ describe('the observer of calls', () => {
     await client.getBalance({}, { headers });
     await refusal(client.getWorkflow({}, { headers }));
     assert.deepEqual(
-      lines.map(({ method, requestId, code }) => [method, requestId, code]),
+      lines.map(({ method, request_id, code }) => [method, request_id, code]),
       [
         ['GetBalance', 'req-1', undefined],
         ['GetWorkflow', 'req-1', 'NotFound'],

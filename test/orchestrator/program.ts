@@ -1,60 +1,33 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import path from 'node:path';
 import type { TestObjectStore } from '../support/object-store.ts';
-import { connect, eventually, type OrchestratorClient, type Rpc, within } from './harness.ts';
-
-const PROGRAM = path.resolve(import.meta.dirname, '../../src/bin/orchestrator.ts');
-
-// A loaded machine takes its time to start several programs at once.
-const READY_DEADLINE_MS = 20_000;
-
-export interface Program {
-  readonly child: ChildProcess;
-  /** Resolves when the process and its output have ended. */
-  readonly closed: () => Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }>;
-}
+import { type Program, startProgram } from '../support/process.ts';
+import { connect, type OrchestratorClient, type Rpc } from './harness.ts';
 
 export type Settings = Readonly<Record<string, string>>;
 
 /** Starts the program itself, with settings named without their prefix; `close` ends whatever still runs. */
 export function createPrograms() {
-  const children = new Set<ChildProcess>();
+  const programs = new Set<Program>();
   const connections = new Set<Rpc>();
 
-  function run(
-    settings: Settings,
-    args: readonly string[] = [],
-  ): Program & { readonly output: () => [string, string] } {
-    const env: Record<string, string> = { PATH: process.env.PATH! };
-    for (const [name, value] of Object.entries(settings)) env[`FOLDFORGE_ORCH__${name}`] = value;
-    const child = spawn(process.execPath, [PROGRAM, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-    children.add(child);
-    let stdout = '';
-    let stderr = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      stdout += text;
-    });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      stderr += text;
-    });
-    const closed = once(child, 'close').then(([code]) => {
-      children.delete(child);
-      return { code: code as number | null, stdout, stderr };
-    });
-    return { child, closed: () => within('the exit', closed, 20_000), output: () => [stdout, stderr] };
+  function run(settings: Settings, args: readonly string[] = []): Program {
+    const env = Object.fromEntries(Object.entries(settings).map(([name, value]) => [`FOLDFORGE_ORCH__${name}`, value]));
+    const program = startProgram('orchestrator', { args, env });
+    programs.add(program);
+    return program;
+  }
+
+  /** What a program that ends by itself has printed. */
+  async function finish(settings: Settings, args: readonly string[] = []) {
+    const program = run(settings, args);
+    const code = await program.exits();
+    return { code, stdout: program.stdout(), stderr: program.stderr() };
   }
 
   /** Waits until the program is ready to be called. */
   async function start(settings: Settings): Promise<Program & { readonly client: OrchestratorClient }> {
     const program = run(settings);
-    const readPort = () => {
-      const [stdout, stderr] = program.output();
-      if (program.child.exitCode !== null) throw new Error(`exited: ${stderr}`);
-      return Number(/"address":"127\.0\.0\.1:(\d+)".*"msg":"ready"/.exec(stdout)?.[1]) || undefined;
-    };
-    const port = await eventually('the ready line', readPort, READY_DEADLINE_MS);
-    const rpc = connect(port);
+    const [, port] = await program.prints(/"address":"127\.0\.0\.1:(\d+)".*"msg":"ready"/);
+    const rpc = connect(Number(port));
     connections.add(rpc);
     return { ...program, client: rpc.client };
   }
@@ -62,14 +35,14 @@ export function createPrograms() {
   async function close(): Promise<void> {
     for (const rpc of connections) rpc.close();
     connections.clear();
-    const ends = [...children].map(async (child) => {
-      const exited = once(child, 'exit');
-      if (child.kill('SIGKILL')) await exited;
+    const ends = [...programs].map(async (program) => {
+      program.kill('SIGKILL');
+      await program.exits();
     });
     await Promise.all(ends);
   }
 
-  return { run, start, close };
+  return { finish, start, close };
 }
 
 /** Free ports on the loopback address, and the mock runner in front of a store of its own. */

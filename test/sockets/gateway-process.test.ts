@@ -7,7 +7,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
+import { checkAnswer } from '../support/contract-check.ts';
 import { startFakeOrchestrator } from '../support/fake-orchestrator.ts';
+import { CONTRACT } from '../support/gateway.ts';
 import { startProgram } from '../support/process.ts';
 import { collectSse } from '../support/sse-client.ts';
 import { until, within } from '../support/waiting.ts';
@@ -141,12 +143,15 @@ describe('the gateway as a process', () => {
     const fake = await startFakeOrchestrator();
     const program = startProgram('gateway', { env: { ...LOCAL, [`${G}ORCHESTRATOR_ENDPOINT`]: fake.endpoint } });
     const [, address] = await program.prints(/"address":"([^"]+)".*"ready"/);
-    const send = (method: string, target: string, body?: object) =>
-      fetch(`http://${address}${target}`, {
+    const send = async (method: string, target: string, body?: object) => {
+      const response = await fetch(`http://${address}${target}`, {
         method,
         headers: { ...ADMIN, ...(body && { 'Content-Type': 'application/json' }) },
         ...(body && { body: JSON.stringify(body) }),
       });
+      await checkAnswer(CONTRACT, method, target, response);
+      return response;
+    };
     const submitted = await send('POST', '/v1/workflows', { name: 'x', steps: [{ id: 'a', tool: 'af2' }] });
     const { id } = (await submitted.json()) as { id: string };
     const failed = fake.put({ spec: { name: 'y' }, state: JobState.FAILED });

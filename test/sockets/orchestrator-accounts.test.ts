@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { timestampDate } from '@bufbuild/protobuf/wkt';
 import { Code, type ConnectError } from '@connectrpc/connect';
+import pg from 'pg';
 import { ErrorInfoSchema } from '../../src/gen/google/rpc/error_details_pb.ts';
 import { runApikeyCommand } from '../../src/orchestrator/accounts/apikey-command.ts';
 import { tokenChecksum } from '../../src/shared/checksummed-token.ts';
@@ -11,7 +12,6 @@ import {
   as,
   collect,
   createScriptedRunner,
-  eventually,
   failure,
   nothing,
   refusal,
@@ -133,15 +133,31 @@ describe('accounts', () => {
       assert.ok(resetsInMs > 3_590_000 && resetsInMs <= 3_600_000, `resets in ${resetsInMs} ms`);
     });
 
-    it('begin anew with each window', async () => {
-      const keyHash = await newKey('erin', '1', '1');
-      assert.equal((await orchestrator.client.consumeQuota({ keyHash })).allowed, true);
-      assert.equal((await orchestrator.client.consumeQuota({ keyHash })).allowed, false);
-      const next = await eventually('the next window', async () => {
-        const answer = await orchestrator.client.consumeQuota({ keyHash });
-        return answer.allowed && answer;
-      });
-      assert.equal(next.used, 1n);
+    it('begin with the first submission, and anew with the first after a window has ended', async () => {
+      const keyHash = await newKey('erin', '1', '3600');
+      const database = new pg.Client({ connectionString: databaseUrl });
+      await database.connect();
+      try {
+        const unused = await database.query('select window_started_at from api_keys where key_hash = $1', [keyHash]);
+        assert.deepEqual(unused.rows, [{ window_started_at: null }]);
+        const use = async () => {
+          const { allowed, used } = await orchestrator.client.consumeQuota({ keyHash });
+          return [allowed, used];
+        };
+        const pass = (seconds: number) =>
+          database.query(
+            `update api_keys set window_started_at = window_started_at - $2 * interval '1 second' where key_hash = $1`,
+            [keyHash, seconds],
+          );
+        assert.deepEqual(await use(), [true, 1n]);
+        await pass(3_000);
+        assert.deepEqual(await use(), [false, 1n]);
+        await pass(600);
+        assert.deepEqual(await use(), [true, 1n]);
+        assert.deepEqual(await use(), [false, 1n]);
+      } finally {
+        await database.end();
+      }
     });
 
     it('with the limit 0 never end', async () => {
@@ -181,6 +197,16 @@ describe('accounts', () => {
       assert.equal((await refusal(grant('ida', 5n, 'used'))).code, Code.AlreadyExists);
       assert.equal((await refusal(grant('hugo', 2n ** 63n - 1n))).code, Code.InvalidArgument, 'beyond 64 bits');
       assert.equal(await balance('hugo'), 5n);
+    });
+
+    it('are not granted under a key that is too long to be stored', async () => {
+      // Not compressible, or it would fit.
+      const idempotencyKey = randomBytes(9_000).toString('hex');
+      const error = await refusal(grant('hugo', 1n, idempotencyKey));
+      assert.deepEqual(
+        [error.code, error.rawMessage],
+        [Code.InvalidArgument, 'a value in the request cannot be stored'],
+      );
     });
 
     it('are shown to their owner alone, newest first and no more than asked for', async () => {

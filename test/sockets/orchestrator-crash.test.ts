@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Code } from '@connectrpc/connect';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
-import { collect, eventually, refusal, specOf, within } from '../orchestrator/harness.ts';
+import { collect, eventually, refusal, specOf } from '../orchestrator/harness.ts';
 import { createPrograms, settingsFor } from '../orchestrator/program.ts';
 import { startTestObjectStore, type TestObjectStore } from '../support/object-store.ts';
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
+import { within } from '../support/waiting.ts';
 
 describe('an orchestrator that is ended', { concurrency: true }, () => {
   let postgres: TestPostgres;
@@ -36,8 +37,8 @@ describe('an orchestrator that is ended', { concurrency: true }, () => {
         const step = stepStatuses.find((status) => status.stepId === stepId);
         return step?.state === JobState.RUNNING && step.fraction > 0;
       });
-      program.child.kill('SIGKILL');
-      await program.closed();
+      program.kill('SIGKILL');
+      await program.exits();
       program = await programs.start(settings);
     }
     const events = await collect(program.client.streamWorkflowEvents({ workflowId: id, replay: true }));
@@ -68,10 +69,9 @@ describe('an orchestrator that is ended', { concurrency: true }, () => {
       return stepStatuses[0]?.state === JobState.RUNNING;
     });
     const signalledMs = performance.now();
-    first.child.kill('SIGTERM');
+    first.kill('SIGTERM');
     assert.equal((await within('the end of the stream', reading)).code, Code.Unavailable);
-    const { code, stderr } = await first.closed();
-    assert.deepEqual([code, stderr], [0, '']);
+    assert.deepEqual([await first.exits(), first.stderr()], [0, '']);
     assert.ok(performance.now() - signalledMs < 5_000);
     const second = await programs.start(settings);
     const events = await collect(second.client.streamWorkflowEvents({ workflowId: id, replay: true }));

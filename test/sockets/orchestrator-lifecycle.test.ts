@@ -15,9 +15,9 @@ import {
   specOf,
   startTestOrchestrator,
   untilAborted,
-  within,
 } from '../orchestrator/harness.ts';
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
+import { within } from '../support/waiting.ts';
 
 const artifact = {
   uri: 'r2://foldforge/artifacts/ab.pdb',

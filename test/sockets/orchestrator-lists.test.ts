@@ -94,6 +94,24 @@ describe('a list of workflows', () => {
     assert.equal((await refusal(client.listWorkflows({ stateFilter: 99 as JobState }))).code, Code.InvalidArgument);
   });
 
+  it('ends a page early when the specs in it are large, and goes on behind it', async () => {
+    const ids: string[] = [];
+    for (const megabytes of [1, 5, 5, 1, 9, 1, 1]) {
+      const steps = [{ id: 'a', tool: 'af2', params: { text: 'x'.repeat(megabytes * 1024 * 1024) } }];
+      ids.push((await orchestrator.client.submitWorkflow({ spec: { name: 'large', steps } }, as('emil'))).id);
+    }
+    const [first, second, third] = await pages('emil', 50);
+    assert.deepEqual(
+      [first, second, third].map((page) => page?.length),
+      [3, 3, 1],
+    );
+    assert.deepEqual([first, second, third].flat(), ids.toReversed());
+    assert.deepEqual(
+      (await pages('emil', 2)).map(({ length }) => length),
+      [2, 1, 2, 2],
+    );
+  });
+
   it('refuses a page token that it did not make', async () => {
     const encoded = (text: string) => Buffer.from(text).toString('base64url');
     for (const pageToken of ['x', '%%%', encoded('1.'), encoded("1';--.x"), encoded('99999999999999999999.a')]) {

@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import net from 'node:net';
-import os from 'node:os';
-import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { Code, createClient } from '@connectrpc/connect';
 import pg from 'pg';
 import { AF2Service } from '../../src/gen/foldforge/af2/v1/af2_pb.ts';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
 import { Health, HealthCheckResponse_ServingStatus as Status } from '../../src/gen/grpc/health/v1/health_pb.ts';
 import { sweep } from '../../src/orchestrator/engine/step-watch.ts';
+import { startCable } from '../orchestrator/cable.ts';
 import {
   collect,
   createScriptedRunner,
@@ -21,48 +19,7 @@ import {
   startTestOrchestrator,
 } from '../orchestrator/harness.ts';
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
-
-/** A Unix socket in front of the server's own, which can be cut like a cable. */
-async function startCable(databaseUrl: string) {
-  const url = new URL(databaseUrl);
-  const target = path.join(url.searchParams.get('host')!, '.s.PGSQL.5432');
-  const folder = await mkdtemp(path.join(os.tmpdir(), 'foldforge-cable-'));
-  const sockets = new Set<net.Socket>();
-  let server: net.Server;
-
-  async function mend(): Promise<void> {
-    server = net.createServer((near) => {
-      const far = net.connect(target);
-      for (const [socket, other] of [
-        [near, far],
-        [far, near],
-      ] as const) {
-        sockets.add(socket);
-        socket
-          .on('error', () => {})
-          .on('close', () => {
-            sockets.delete(socket);
-            other.destroy();
-          });
-        socket.pipe(other);
-      }
-    });
-    await new Promise<void>((resolve) => server.listen(path.join(folder, '.s.PGSQL.5432'), resolve));
-  }
-  async function cut(): Promise<void> {
-    const closed = new Promise((resolve) => server.close(resolve));
-    for (const socket of sockets) socket.destroy();
-    await closed;
-  }
-  async function close(): Promise<void> {
-    await cut();
-    await rm(folder, { recursive: true });
-  }
-
-  await mend();
-  url.searchParams.set('host', folder);
-  return { url: url.href, cut, mend, close };
-}
+import { within } from '../support/waiting.ts';
 
 describe('an orchestrator in operation', () => {
   let postgres: TestPostgres;
@@ -90,6 +47,12 @@ describe('an orchestrator in operation', () => {
     return await response.text();
   }
 
+  /** The value of one sample; 0 before it was ever counted. */
+  async function sample(name: string): Promise<number> {
+    const line = (await metrics()).split('\n').find((text) => text.startsWith(`${name} `));
+    return Number(line?.slice(name.length) ?? 0);
+  }
+
   it('is healthy, as a whole and by name', async () => {
     assert.equal((await health()).status, Status.SERVING);
     assert.equal((await health('foldforge.orchestrator.v1.OrchestratorService')).status, Status.SERVING);
@@ -102,8 +65,18 @@ describe('an orchestrator in operation', () => {
   });
 
   it('counts what dashboards show', async () => {
+    const names = [
+      'foldforge_workflows_total{state="succeeded"}',
+      'foldforge_workflows_total{state="failed"}',
+      'foldforge_steps_total{tool="rfdiffusion",outcome="succeeded"}',
+      'foldforge_steps_total{tool="rfdiffusion",outcome="failed"}',
+      'foldforge_workflow_duration_seconds_count',
+      'foldforge_steps_in_flight',
+    ];
+    const samples = () => Promise.all(names.map(sample));
+    const atFirst = await samples();
     runner.work = async ({ stepId }) => {
-      assert.match(await metrics(), /^foldforge_steps_in_flight 1$/m);
+      assert.equal(await sample('foldforge_steps_in_flight'), 1);
       return stepId === 'b' ? failure('OOM') : nothing;
     };
     const { id } = await orchestrator.client.submitWorkflow({ spec: specOf({ a: [], b: ['a'] }) });
@@ -111,15 +84,11 @@ describe('an orchestrator in operation', () => {
     runner.work = () => nothing;
     await orchestrator.client.retryWorkflow({ workflowId: id });
     await collect(orchestrator.client.streamWorkflowEvents({ workflowId: id, replay: true }));
-    const text = await eventually('the last counts', async () => {
-      const now = await metrics();
-      return now.includes('foldforge_workflows_total{state="succeeded"} 1') && now;
+    // The end of a workflow is told before it is counted.
+    await eventually('the last counts', async () => {
+      const counted = (await samples()).map((value, index) => value - atFirst[index]!);
+      return isDeepStrictEqual(counted, [1, 1, 2, 1, 2, 0]);
     });
-    assert.match(text, /^foldforge_workflows_total\{state="failed"\} 1$/m);
-    assert.match(text, /^foldforge_steps_total\{tool="rfdiffusion",outcome="succeeded"\} 2$/m);
-    assert.match(text, /^foldforge_steps_total\{tool="rfdiffusion",outcome="failed"\} 1$/m);
-    assert.match(text, /^foldforge_workflow_duration_seconds_count 2$/m);
-    assert.match(text, /^foldforge_steps_in_flight 0$/m);
     const other = await fetch(`http://127.0.0.1:${orchestrator.metricsPort}/`);
     assert.equal(other.status, 404);
   });
@@ -134,6 +103,12 @@ describe('an orchestrator in operation', () => {
         );
         return Object.fromEntries(rows.map(({ status, count }) => [status, Number(count)]));
       };
+      await eventually('an end to what ran before', async () => {
+        await sweep(Date.now() + 1_000);
+        return Object.keys(await entries()).length === 0;
+      });
+      runner.work = () => nothing;
+      await orchestrator.client.submitWorkflow({ spec: specOf({ a: [], b: ['a'], c: [] }) });
       await eventually('three finished entries', async () => (await entries()).SUCCESS === 3);
       assert.equal(await sweep(Date.now() - 600_000), 0, 'what has finished just now is kept for a while');
       const release = Promise.withResolvers<void>();
@@ -193,15 +168,16 @@ describe('an orchestrator in operation', () => {
       return nothing;
     };
     const { id } = await orchestrator.client.submitWorkflow({ spec: specOf({ a: [], b: ['a'] }) });
-    await begun.promise;
+    await within('the first step', begun.promise);
     await cable.cut();
     assert.equal((await health()).status, Status.NOT_SERVING);
     const away = await refusal(orchestrator.client.getWorkflow({ workflowId: id }));
     assert.equal(away.code, Code.Unavailable);
     assert.doesNotMatch(away.rawMessage, /ECONN|ENOENT|socket|\//);
     release.resolve();
-    // Long enough for the end of the step to meet a database that is away.
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    // The end of the step is to meet a database that is away.
+    await eventually('the end of the step', async () => (await sample('foldforge_steps_in_flight')) === 0);
+    assert.equal((await health()).status, Status.NOT_SERVING);
     await cable.mend();
     await eventually('health', async () => (await health()).status === Status.SERVING);
     const done = await eventually('the end', async () => {
@@ -214,5 +190,8 @@ describe('an orchestrator in operation', () => {
       events.map(({ eventId }) => Number(eventId)),
       [1, 2, 3, 4, 5, 6, 7],
     );
+    const begunJobs = runner.jobs.filter(({ workflowId }) => workflowId === id).map(({ requestId }) => requestId);
+    // A job runs at least once, and its outcome counts once.
+    assert.deepEqual([...new Set(begunJobs)], [`${id}/a#1`, `${id}/b#1`]);
   });
 });

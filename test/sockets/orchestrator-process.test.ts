@@ -14,7 +14,7 @@ describe('the orchestrator as a process', () => {
 
   before(async () => {
     [postgres, objectStore] = await Promise.all([startTestPostgres(), startTestObjectStore()]);
-    while (databaseUrls.length < 4) databaseUrls.push(await postgres.createDatabase());
+    while (databaseUrls.length < 6) databaseUrls.push(await postgres.createDatabase());
   });
   after(async () => {
     await programs.close();
@@ -24,22 +24,18 @@ describe('the orchestrator as a process', () => {
 
   const newSettings = () => settingsFor(databaseUrls.pop()!, objectStore);
 
-  it('is alone with its executor id, and shares the database under another', async () => {
+  it('shares the database with another under its own executor id', async () => {
     const settings = newSettings();
     // Both at once, on an empty database: the schema is made once.
-    const [first, third] = await Promise.all([
+    const [first, second] = await Promise.all([
       programs.start(settings),
       programs.start({ ...settings, EXECUTOR_ID: 'other' }),
     ]);
-    const rival = programs.run(settings).closed();
-    const { id } = await third.client.submitWorkflow({ spec: specOf({ a: [], b: [] }) });
+    const { id } = await second.client.submitWorkflow({ spec: specOf({ a: [], b: [] }) });
     const seen = await Promise.all(
-      [first, third].map(({ client }) => collect(client.streamWorkflowEvents({ workflowId: id, replay: true }))),
+      [first, second].map(({ client }) => collect(client.streamWorkflowEvents({ workflowId: id, replay: true }))),
     );
     assert.deepEqual(seen[0], seen[1]);
-    const second = await rival;
-    assert.equal(second.code, 69);
-    assert.match(second.stderr, /^foldforge-orchestrator: another orchestrator .*"local".*EXECUTOR_ID\n$/);
   });
 
   it('refuses to start without what it needs, in one line', async () => {
@@ -56,7 +52,7 @@ describe('the orchestrator as a process', () => {
       [{ ...good, DATABASE_URL: good.DATABASE_URL.replace('/test_', '/none_') }, 69, /there is no such database/],
       [{ ...good, DATABASE_URL: newer }, 69, /schema version 99/],
     ];
-    const outcomes = await Promise.all(cases.map(([settings]) => programs.run(settings).closed()));
+    const outcomes = await Promise.all(cases.map(([settings]) => programs.finish(settings)));
     for (const [index, { code, stdout, stderr }] of outcomes.entries()) {
       const [, expectedCode, line] = cases[index]!;
       assert.deepEqual([code, stdout], [expectedCode, ''], stderr);
@@ -66,20 +62,44 @@ describe('the orchestrator as a process', () => {
     }
   });
 
+  it('does not take a fault of its own for a database that cannot be used', async () => {
+    const settings = newSettings();
+    const client = new pg.Client({ connectionString: settings.DATABASE_URL });
+    await client.connect();
+    await client.query('create table workflows (id integer)');
+    await client.end();
+    const { code, stderr } = await programs.finish(settings);
+    assert.equal(code, 70);
+    assert.match(stderr, /relation "workflows" already exists\n +at /);
+    assert.doesNotMatch(stderr, /cannot use the database/);
+  });
+
+  it('lists no keys in an empty database, and leaves it empty', async () => {
+    const { DATABASE_URL } = newSettings();
+    const { code, stderr } = await programs.finish({ DATABASE_URL }, ['apikey', 'list']);
+    assert.equal(code, 1);
+    assert.match(stderr, /^foldforge-orchestrator: the database has no API keys yet; apikey create [^\n]+\n$/);
+    const client = new pg.Client({ connectionString: DATABASE_URL });
+    await client.connect();
+    const { rows } = await client.query(`select tablename from pg_tables where schemaname = 'public'`);
+    await client.end();
+    assert.deepEqual(rows, []);
+  });
+
   it('checks its configuration, and manages keys, from the command line', async () => {
     const settings = newSettings();
-    const check = await programs.run(settings, ['--check-config']).closed();
+    const check = await programs.finish(settings, ['--check-config']);
     assert.deepEqual([check.code, check.stderr, check.stdout.split('\n').length], [0, '', 2]);
     const database = { DATABASE_URL: settings.DATABASE_URL };
     const [created, misused] = await Promise.all([
-      programs.run(database, ['apikey', 'create', 'alice', '100', '3600']).closed(),
-      programs.run(database, ['apikey', 'invent']).closed(),
+      programs.finish(database, ['apikey', 'create', 'alice', '100', '3600']),
+      programs.finish(database, ['apikey', 'invent']),
     ]);
     assert.deepEqual([created.code, created.stderr], [0, '']);
     assert.match(created.stdout, /^ffk_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}\n$/);
     assert.equal(misused.code, 64);
     assert.match(misused.stderr, /^foldforge-orchestrator: usage: apikey [^\n]+\n$/);
-    const listed = await programs.run(database, ['apikey', 'list']).closed();
+    const listed = await programs.finish(database, ['apikey', 'list']);
     assert.match(listed.stdout, /\talice\t100\t3600\t/);
   });
 });

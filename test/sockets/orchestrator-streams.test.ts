@@ -3,6 +3,9 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { Code } from '@connectrpc/connect';
 import pg from 'pg';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
+import { openDatabase } from '../../src/orchestrator/store/database.ts';
+import { readEvents } from '../../src/orchestrator/store/events.ts';
+import { createLog } from '../../src/shared/log.ts';
 import {
   as,
   collect,
@@ -14,20 +17,23 @@ import {
   specOf,
   startTestOrchestrator,
   untilAborted,
-  within,
 } from '../orchestrator/harness.ts';
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
+import { until, within } from '../support/waiting.ts';
 
 describe('a stream of events', () => {
   let postgres: TestPostgres;
   let databaseUrl: string;
   let orchestrator: Awaited<ReturnType<typeof startTestOrchestrator>>;
   const runner = createScriptedRunner();
+  /** What the orchestrator has logged. */
+  const lines: Record<string, unknown>[] = [];
 
   before(async () => {
     postgres = await startTestPostgres();
     databaseUrl = await postgres.createDatabase();
-    orchestrator = await startTestOrchestrator(databaseUrl, runner);
+    const log = createLog('test', 'debug', { write: (line: string) => lines.push(JSON.parse(line)) });
+    orchestrator = await startTestOrchestrator(databaseUrl, runner, {}, log);
   });
   after(async () => {
     await orchestrator?.close();
@@ -137,6 +143,34 @@ describe('a stream of events', () => {
     }
   });
 
+  it('is read from the database in batches, which end with the events or the bytes that are enough', async () => {
+    const id = await submit({ a: [] });
+    const count = (await collect(stream(id, 0n, true))).length;
+    const database = await openDatabase(databaseUrl, () => {});
+    try {
+      const read = async (cursor: bigint, limit: number, maxBytes: number) =>
+        (await readEvents(database.pool, id, cursor, { limit, maxBytes }))!;
+      const all = await read(0n, 100, 1_000_000);
+      assert.deepEqual([all.bodies.length, all.lastId], [count, BigInt(count)]);
+      const [first, second] = all.bodies.map(({ length }) => length);
+      for (const [limit, maxBytes, expected] of [
+        [2, 1_000_000, 2],
+        [100, 1, 1],
+        [100, first!, 1],
+        [100, first! + 1, 2],
+        [100, first! + second! + 1, 3],
+      ] as const) {
+        const batch = await read(0n, limit, maxBytes);
+        assert.deepEqual([batch.bodies.length, batch.lastId], [expected, BigInt(expected)]);
+      }
+      const none = await read(BigInt(count), 100, 1);
+      assert.deepEqual([none.bodies.length, none.lastId, none.workflow.lastEventId], [0, all.lastId, all.lastId]);
+      assert.equal(await readEvents(database.pool, 'nowhere', 0n, { limit: 1, maxBytes: 1 }), undefined);
+    } finally {
+      await database.close();
+    }
+  });
+
   it('ends at once when its reader goes away', async () => {
     const release = hold();
     const id = await submit({ a: [] });
@@ -145,8 +179,12 @@ describe('a stream of events', () => {
     const reader = events[Symbol.asyncIterator]();
     await within('the snapshot', reader.next());
     const reading = refusal(reader.next());
+    const ends = () => lines.filter(({ method, code }) => method === 'StreamWorkflowEvents' && code === 'Canceled');
+    const before = ends().length;
     abort.abort();
     assert.equal((await within('the end', reading)).code, Code.Canceled);
+    // Sooner than the feed would look by itself.
+    await until('the end of the stream on the other side', () => ends().length === before + 1, 2_000);
     release();
     await collect(stream(id, 0n, true));
   });

@@ -102,6 +102,7 @@ export async function startFakeOrchestrator({ health = false, port = 0 } = {}) {
               last = event.eventId;
               yield event;
             }
+            if (last < (events.at(-1)?.eventId ?? 0n)) continue;
             if (over()) return;
             await wake;
           }

@@ -19,7 +19,13 @@ export async function startTestGateway(settings: Readonly<Record<string, string>
       done();
     },
   });
-  const environment = { BIND_ADDR: '127.0.0.1:0', SHUTDOWN_DELAY_SECONDS: '0', LOG_LEVEL: 'debug', ...settings };
+  const environment = {
+    BIND_ADDR: '127.0.0.1:0',
+    SHUTDOWN_DELAY_SECONDS: '0',
+    SHUTDOWN_GRACE_SECONDS: '3',
+    LOG_LEVEL: 'debug',
+    ...settings,
+  };
   const config = readGatewayConfig(
     Object.fromEntries(Object.entries(environment).map(([name, value]) => [GATEWAY_PREFIX + name, value])),
   );

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { tokenChecksum } from '../../shared/checksummed-token.ts';
-import type { Call, Caller } from '../context.ts';
+import { type Call, type Caller, startDeadline } from '../context.ts';
 import { GatewayError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Orchestrator } from '../upstream/orchestrator.ts';
@@ -10,6 +10,8 @@ import { unauthenticated } from './bearer.ts';
 const NEGATIVE_TTL_MS = 5_000;
 const NEGATIVE_MAX_ENTRIES = 1_000;
 const KEY_PREFIX = 'ffk';
+const PRINCIPAL = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
+const NEVER = new AbortController().signal;
 
 export interface ApiKeyParts {
   readonly orchestrator: Pick<Orchestrator, 'authenticateApiKey'>;
@@ -31,19 +33,17 @@ export function createApiKeys({ orchestrator, metrics, ttlMs, maxEntries, lookup
 
   async function lookUp(keyHash: string, metadata: Call['metadata']): Promise<Caller> {
     // Its own deadline and no client's signal: others wait for the same answer.
-    const call = {
-      signal: AbortSignal.timeout(lookupTimeoutMs + 1_000),
-      deadline: performance.now() + lookupTimeoutMs,
-      metadata,
-    };
-    const { allowed, principal, denyReason } = await orchestrator.authenticateApiKey({ keyHash }, call);
+    const call = { signal: NEVER, timeLeftMs: startDeadline(lookupTimeoutMs), metadata };
+    const { allowed, principal, denyReason } = await orchestrator
+      .authenticateApiKey({ keyHash }, call)
+      .catch(nobodyKnows);
     if (!allowed) {
       const refusal = refused(denyReason);
       refusals.set(keyHash, refusal);
       throw refusal;
     }
-    // No principal means every tenant's data, so a key without one is a fault of the orchestrator's, not an admin.
-    if (principal === '') throw new GatewayError('INTERNAL', 'the orchestrator allowed a key without a principal');
+    // It travels as metadata, where spaces around it are cut; and none at all means every tenant's data.
+    if (!PRINCIPAL.test(principal)) throw new GatewayError('INTERNAL', 'a key has a principal that cannot be sent');
     const caller = { principal, keyHash };
     callers.set(keyHash, caller);
     return caller;
@@ -71,8 +71,11 @@ export function createApiKeys({ orchestrator, metrics, ttlMs, maxEntries, lookup
       if (!lookup) {
         metrics.keyLookups.inc({ result: 'miss' });
         lookup = lookUp(keyHash, metadata).finally(() => pending.delete(keyHash));
+        lookup.catch((error: GatewayError) => {
+          if (error.status >= 500) metrics.keyLookups.inc({ result: 'error' });
+        });
         pending.set(keyHash, lookup);
-      }
+      } else metrics.keyLookups.inc({ result: 'shared' });
       return lookup;
     },
 
@@ -81,6 +84,12 @@ export function createApiKeys({ orchestrator, metrics, ttlMs, maxEntries, lookup
       callers.delete(keyHash);
     },
   };
+}
+
+/** Whatever the orchestrator says of the lookup itself is no business of a stranger's. */
+function nobodyKnows(error: GatewayError): never {
+  if (error.status === 503 || error.status === 504) throw error;
+  throw new GatewayError('INTERNAL', `the key could not be looked up: ${error.message}`, { cause: error });
 }
 
 /** The 401 for a key that the orchestrator refuses; its reason is free text, of which two words have codes. */

@@ -21,7 +21,7 @@ export function createQuota(
       if (keyHash === undefined) return;
       const { allowed, limit, used, denyReason, resetsAt } = await orchestrator.consumeQuota({ keyHash }, call);
       if (allowed) return;
-      if (limit > 0n && used >= limit) {
+      if (limit > 0n && used >= limit && !/revoked|expired/i.test(denyReason)) {
         throw new GatewayError('QUOTA_EXCEEDED', `the quota of ${limit} submissions is used up`, {
           retryAfterSeconds: resetsAt ? secondsUntil(resetsAt) : UNKNOWN_WINDOW_SECONDS,
         });

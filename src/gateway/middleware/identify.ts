@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import type { Middleware } from '../context.ts';
+import { type Middleware, startDeadline } from '../context.ts';
 
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 /**
- * Names the request, and starts its clock: one deadline for all its upstream calls, which are aborted when the client
- * goes away. W3C trace context travels on as it came.
+ * Names the request, and gives it one deadline for all its upstream calls, which are aborted when the client goes away.
+ * W3C trace context travels on as it came.
  */
 export function createIdentify({ timeoutMs }: { timeoutMs: number }): Middleware {
   return function identify(c, next) {
@@ -26,7 +26,7 @@ export function createIdentify({ timeoutMs }: { timeoutMs: number }): Middleware
     outgoing.setHeader('Cache-Control', 'no-store');
     c.set('requestId', requestId);
     c.set('route', 'unmatched');
-    c.set('call', { signal: gone.signal, deadline: performance.now() + timeoutMs, metadata });
+    c.set('call', { signal: gone.signal, timeLeftMs: startDeadline(timeoutMs), metadata });
     return next();
   };
 }

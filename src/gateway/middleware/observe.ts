@@ -19,7 +19,8 @@ export function createObserve({ metrics, log, lifecycle }: ObserveParts): Middle
     const { route, requestId, call } = c.var;
     // A stream is over when its reader leaves: neither its end nor its lifetime says anything about the gateway.
     const streamed = c.get('streaming') === true;
-    const status = outgoing.writableFinished || streamed ? outgoing.statusCode : 499;
+    const answered = outgoing.writableFinished || streamed;
+    const status = c.get('brokenBy')?.status ?? (answered ? outgoing.statusCode : 499);
     const method = METHODS.has(incoming.method ?? '') ? incoming.method! : 'OTHER';
     const durationMs = performance.now() - startedAt;
     metrics.requests.inc({ method, path: route, status });

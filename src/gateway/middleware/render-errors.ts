@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { RequestError } from '@hono/node-server';
 import type { Log } from '../../shared/log.ts';
 import type { RequestContext } from '../context.ts';
 import { errorBody, errorHeaders, GatewayError, toGatewayError } from '../errors.ts';
@@ -33,7 +34,10 @@ export function createRenderErrors({ log }: { log: Log }) {
 /** The answer to a request whose target or Host is not a URL, so that it never became a request to the app. */
 export function renderUnreadable(cause: unknown): Response {
   const requestId = randomUUID();
-  const error = new GatewayError('INVALID_ARGUMENT', 'the request target or the Host header is malformed', { cause });
+  const error =
+    cause instanceof RequestError
+      ? new GatewayError('INVALID_ARGUMENT', 'the request target or the Host header is malformed', { cause })
+      : toGatewayError(cause);
   return new Response(JSON.stringify(errorBody(error, requestId, 'GET')), {
     status: error.status,
     headers: { 'Content-Type': 'application/json', 'Cache-Control': 'no-store', 'X-Request-Id': requestId },

@@ -45,6 +45,9 @@ export async function createValidate(contract: Contract): Promise<(operationId: 
   const middlewares = new Map<string, Middleware>();
   for (const { operation, method, path, parameters } of listOperations(contract.document())) {
     const headerNames = parameters.filter(({ in: place }) => place === 'header').map(({ name }) => name.toLowerCase());
+    const queryTypes = new Map(
+      parameters.filter(({ in: place }) => place === 'query').map(({ name, schema }) => [name, schema?.type]),
+    );
     const hasBody = operation.requestBody !== undefined;
     const sample = expressRequest(method, path.replaceAll(/\{\w+\}/g, 'x'), '');
     for (const handler of findOperation) await run(handler, sample);
@@ -55,6 +58,7 @@ export async function createValidate(contract: Contract): Promise<(operationId: 
       const { incoming } = c.env;
       const [target, query] = splitTarget(incoming.url ?? '');
       const request = expressRequest(method, target, query);
+      checkQuery(request.query, queryTypes);
       for (const name of headerNames) {
         const value = incoming.headers[name];
         if (typeof value === 'string') request.headers[name] = value;
@@ -141,6 +145,20 @@ function parseQuery(query: string): Record<string, unknown> {
     values[name] = all.length === 1 ? all[0] : all;
   }
   return values;
+}
+
+/** Stricter than the validator, which takes `label[]` for `label`, and 0x10 for a number. Throws INVALID_ARGUMENT. */
+function checkQuery(query: Record<string, unknown>, types: ReadonlyMap<string, string | undefined>): void {
+  for (const [name, value] of Object.entries(query)) {
+    const isWhole = typeof value === 'string' && /^-?\d+$/.test(value);
+    if (!types.has(name)) throw badParameter(name, 'is not a parameter of this operation');
+    if (types.get(name) === 'integer' && !isWhole) throw badParameter(name, 'must be a whole number, once');
+  }
+}
+
+function badParameter(name: string, message: string): GatewayError {
+  const pointer = `#/query/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+  return new GatewayError('INVALID_ARGUMENT', `${pointer} ${message}`, { faults: [{ pointer, message }] });
 }
 
 function readMediaType(headers: {

@@ -28,6 +28,8 @@ export function createEventWriter(
   onCut: () => void,
 ): EventWriter {
   let takenAt = performance.now();
+  // A frame that is larger than the buffer may wait beside it, or nobody could ever read it.
+  let oversizeBytes = 0;
   const taken = () => {
     takenAt = performance.now();
   };
@@ -36,12 +38,17 @@ export function createEventWriter(
     if (outgoing.destroyed || outgoing.writableEnded) return;
     const waiting = outgoing.writableLength;
     if (waiting === 0) taken();
-    if (waiting > bufferBytes || performance.now() - takenAt > stallMs) {
+    if (waiting > bufferBytes + oversizeBytes || performance.now() - takenAt > stallMs) {
       onCut();
       outgoing.destroy();
       return;
     }
-    outgoing.write(bytes, taken);
+    const oversize = bytes.length > bufferBytes ? bytes.length : 0;
+    oversizeBytes += oversize;
+    outgoing.write(bytes, () => {
+      oversizeBytes -= oversize;
+      taken();
+    });
     timer.refresh();
   }
 

@@ -5,7 +5,15 @@ import type { Metrics } from '../metrics.ts';
 import type { createEventHub } from '../upstream/event-hub.ts';
 import { isOverAt } from '../upstream/follow-events.ts';
 import type { Orchestrator } from '../upstream/orchestrator.ts';
-import { endFrame, HEARTBEAT_COMMENT, HEARTBEAT_EVENT, namedFrame, parseEventId, retryFrame } from '../wire/sse.ts';
+import {
+  endFrame,
+  HEARTBEAT_COMMENT,
+  HEARTBEAT_EVENT,
+  namedFrame,
+  parseEventId,
+  retryFrame,
+  snapshotFrame,
+} from '../wire/sse.ts';
 import { isTerminal } from '../wire/workflow-json.ts';
 import { createEventWriter, type EventWriter } from './event-writer.ts';
 
@@ -15,6 +23,8 @@ interface EventParts {
   readonly metrics: Pick<Metrics, 'openStreams' | 'streamCuts'>;
   readonly lifecycle: Lifecycle;
   readonly limits: Parameters<typeof createEventWriter>[2];
+  /** How long the listener goes on after the shutdown has begun, in milliseconds. */
+  readonly drainDelayMs: number;
   readonly logFault: (error: GatewayError, c: RequestContext) => void;
 }
 
@@ -25,16 +35,27 @@ const STREAM_HEADERS = {
 };
 
 /** Handler of the tag `events`, and what ends every open stream when the process shuts down. */
-export function createEventRoutes({ orchestrator, hub, metrics, lifecycle, limits, logFault }: EventParts) {
+export function createEventRoutes({
+  orchestrator,
+  hub,
+  metrics,
+  lifecycle,
+  limits,
+  drainDelayMs,
+  logFault,
+}: EventParts) {
   const open = new Set<EventWriter>();
 
-  function streamTo(c: RequestContext, workflowId: string, cursor: bigint | undefined): void {
+  function streamTo(c: RequestContext, cursor: bigint | undefined, mark: Parameters<typeof hub.watch>[2]): void {
     const { outgoing } = c.env;
     const { requestId, caller, call, input } = c.var;
     const heartbeat = input.query.heartbeat === 'event' ? HEARTBEAT_EVENT : HEARTBEAT_COMMENT;
     const writer = createEventWriter(outgoing, heartbeat, limits, () => metrics.streamCuts.inc());
+    open.add(writer);
+    metrics.openStreams.inc();
+    writer.write(retryFrame(jitteredRetryMs()));
     const stop = hub.watch(
-      { workflowId, principal: caller.principal, cursor, metadata: call.metadata },
+      { workflowId: input.params.id!, principal: caller.principal, cursor, metadata: call.metadata },
       {
         write: (frame) => writer.write(frame.bytes),
         ready: writer.ready,
@@ -45,43 +66,49 @@ export function createEventRoutes({ orchestrator, hub, metrics, lifecycle, limit
           writer.end(namedFrame('error', errorBody(error, requestId, 'GET')));
         },
       },
+      mark,
     );
-    open.add(writer);
-    metrics.openStreams.inc();
     outgoing.once('close', () => {
       open.delete(writer);
       metrics.openStreams.dec();
       stop();
     });
-    writer.write(retryFrame(jitteredRetryMs()));
-  }
-
-  async function isFinished(workflowId: string, cursor: bigint | undefined, c: RequestContext): Promise<boolean> {
-    const { state } = await orchestrator.getWorkflow({ workflowId }, c.var.call);
-    if (cursor === undefined || !isTerminal(state)) return false;
-    return isOverAt(orchestrator, workflowId, cursor, c.var.call);
   }
 
   return {
     async streamWorkflowEvents(c: RequestContext): Promise<Response> {
       const workflowId = c.var.input.params.id!;
+      const { caller, call } = c.var;
       const cursor = readCursor(c);
-      if (lifecycle.draining) throw new GatewayError('UNAVAILABLE', 'shutting down');
-      if (await isFinished(workflowId, cursor, c)) return new Response(null, { status: 204 });
+      refuseWhenDraining(lifecycle);
+      const mark = hub.mark({ workflowId, principal: caller.principal });
+      const workflow = await orchestrator.getWorkflow({ workflowId }, call);
+      if (
+        cursor !== undefined &&
+        isTerminal(workflow.state) &&
+        (await isOverAt(orchestrator, workflowId, cursor, call))
+      ) {
+        return new Response(null, { status: 204 });
+      }
+      refuseWhenDraining(lifecycle);
       const headers = cursor === undefined ? STREAM_HEADERS : { ...STREAM_HEADERS, 'Last-Event-ID': String(cursor) };
       if (c.env.incoming.method === 'HEAD') return new Response(null, { headers });
       if (c.env.outgoing.destroyed) return RESPONSE_ALREADY_SENT;
       c.set('streaming', true);
       c.env.outgoing.writeHead(200, headers).flushHeaders();
-      streamTo(c, workflowId, cursor);
+      streamTo(c, cursor, mark && { ...mark, snapshot: snapshotFrame(workflow) });
       return RESPONSE_ALREADY_SENT;
     },
 
-    /** Ends every stream and tells each reader to come back, not all at the same moment. */
+    /** Ends every stream and tells each reader to come back: not all at once, and not while this process refuses them. */
     endAll(): void {
-      for (const writer of open) writer.end(retryFrame(jitteredRetryMs()));
+      for (const writer of open) writer.end(retryFrame(jitteredRetryMs(drainDelayMs)));
     },
   };
+}
+
+function refuseWhenDraining({ draining }: Lifecycle): void {
+  if (draining) throw new GatewayError('UNAVAILABLE', 'shutting down');
 }
 
 function readCursor(c: RequestContext): bigint | undefined {
@@ -96,7 +123,8 @@ function readCursor(c: RequestContext): bigint | undefined {
   throw new GatewayError('INVALID_ARGUMENT', `the event id ${fault.message}`, { faults: [fault] });
 }
 
-/** 1 to 5 seconds, so that readers who lost their streams together do not come back together. */
-function jitteredRetryMs(): number {
-  return 1_000 + Math.random() * 4_000;
+/** 1 to 5 seconds, later than `afterMs` where that leaves room, so that readers do not come back together. */
+function jitteredRetryMs(afterMs = 0): number {
+  const least = Math.min(Math.max(afterMs + 500, 1_000), 4_000);
+  return least + Math.random() * (5_000 - least);
 }

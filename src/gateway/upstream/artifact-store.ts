@@ -11,12 +11,14 @@ export interface ArtifactStoreSettings {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly connectTimeoutMs: number;
-  /** Bound of the silence between two pieces of a file. */
-  readonly readTimeoutMs: number;
+  /** Bound of the time until the first byte of an answer. */
+  readonly answerTimeoutMs: number;
 }
 
 export interface ArtifactStore {
   readonly bucket: string;
+  /** Throws NOT_CONFIGURED when there is no store. */
+  readonly requireConfigured: () => void;
   /**
    * Opens an object, or a part of it, as a stream of exactly `sizeBytes` bytes. Aborting `signal` closes the
    * connection. Throws NOT_CONFIGURED, STORE_ERROR, or DEADLINE_EXCEEDED.
@@ -34,11 +36,10 @@ export interface ArtifactStore {
 export async function createArtifactStore(settings: ArtifactStoreSettings): Promise<ArtifactStore> {
   const { bucket } = settings;
   if (settings.endpoint === '') {
-    return {
-      bucket,
-      open: () => Promise.reject(new GatewayError('NOT_CONFIGURED', 'R2_ENDPOINT is not set')),
-      close: () => undefined,
+    const requireConfigured = () => {
+      throw new GatewayError('NOT_CONFIGURED', 'R2_ENDPOINT is not set');
     };
+    return { bucket, requireConfigured, open: async () => requireConfigured(), close: () => undefined };
   }
   const { GetObjectCommand, S3Client } = await import('@aws-sdk/client-s3');
   const client: S3Client = new S3Client({
@@ -48,12 +49,19 @@ export async function createArtifactStore(settings: ArtifactStoreSettings): Prom
     forcePathStyle: true,
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
-    requestHandler: { connectionTimeout: settings.connectTimeoutMs, socketTimeout: settings.readTimeoutMs },
+    // The silence in the middle of a file is watched by who passes it on: a client may be the one that is slow.
+    requestHandler: {
+      connectionTimeout: settings.connectTimeoutMs,
+      requestTimeout: settings.answerTimeoutMs,
+      throwOnRequestTimeout: true,
+      socketTimeout: 0,
+    },
     maxAttempts: 2,
   });
 
   return {
     bucket,
+    requireConfigured: () => undefined,
     async open({ key, range, sizeBytes, signal }) {
       const part = range && { Range: `bytes=${range.first}-${range.last}` };
       try {

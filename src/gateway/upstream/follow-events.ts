@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Call } from '../context.ts';
+import { JobState } from '../../gen/foldforge/common/v1/common_pb.ts';
+import { type Call, startDeadline } from '../context.ts';
 import { type ErrorCode, GatewayError, toGatewayError } from '../errors.ts';
 import { type EventFrame, eventFrame } from '../wire/sse.ts';
 import { isTerminal, type State, stateToJson } from '../wire/workflow-json.ts';
@@ -13,6 +14,8 @@ const PASSING: ReadonlySet<ErrorCode> = new Set([
   'CONFLICT',
   'DEADLINE_EXCEEDED',
 ]);
+/** How long a stream must live for its next fault to be a new one. */
+const STABLE_MS = 1_000;
 const FIRST_BACKOFF_MS = 100;
 const LAST_BACKOFF_MS = 2_000;
 
@@ -38,38 +41,56 @@ export async function* followEvents(
   let last = cursor ?? 0n;
   let lostAt: number | undefined;
   let backoffMs = FIRST_BACKOFF_MS;
+  let wasFinal = false;
   for (;;) {
-    const replay = cursor !== undefined && last === 0n;
+    let openedAt: number | undefined;
     try {
+      // After a loss: a stream may stay silent for hours, so it cannot tell whether the orchestrator is back.
+      if (lostAt !== undefined) await readState();
+      openedAt = performance.now();
+      const request = { workflowId, fromEventId: last, replay: cursor !== undefined && last === 0n };
       let over: State | undefined;
-      for await (const event of orchestrator.streamWorkflowEvents(
-        { workflowId, fromEventId: last, replay },
-        { signal, metadata },
-      )) {
-        lostAt = undefined;
-        backoffMs = FIRST_BACKOFF_MS;
+      const before = last;
+      for await (const event of orchestrator.streamWorkflowEvents(request, { signal, metadata })) {
         if (event.eventId !== 0n && event.eventId <= last) continue;
-        if (event.eventId !== 0n) last = event.eventId;
+        if (event.eventId !== 0n) {
+          last = event.eventId;
+          lostAt = undefined;
+          backoffMs = FIRST_BACKOFF_MS;
+        }
         over = terminalState(event);
         yield eventFrame(event);
       }
-      over ??= await readTerminalState();
       if (over) return over;
-      // The stream ended well, but the workflow did not: the orchestrator is shutting down.
+      // It may have ended well for another reason, just before the workflow did: what is stored by now decides.
+      const final = finalState(await readState());
+      if (final && wasFinal && last === before) return final;
+      wasFinal = final !== undefined;
+      if (wasFinal) continue;
+      throw new GatewayError('UNAVAILABLE', 'the orchestrator ended the event stream of a workflow that goes on');
     } catch (thrown) {
       const error = toGatewayError(thrown);
+      if (!PASSING.has(error.code)) throw error;
+      if (openedAt !== undefined && performance.now() - openedAt > STABLE_MS) {
+        lostAt = undefined;
+        backoffMs = FIRST_BACKOFF_MS;
+      }
       lostAt ??= performance.now();
-      if (!PASSING.has(error.code) || performance.now() - lostAt + backoffMs > lossMs) throw error;
+      if (performance.now() - lostAt + backoffMs > lossMs) throw error;
     }
     await sleep(backoffMs * (0.5 + Math.random() / 2), undefined, { signal, ref: false });
     backoffMs = Math.min(backoffMs * 2, LAST_BACKOFF_MS);
   }
 
-  async function readTerminalState(): Promise<State | undefined> {
-    const deadline = performance.now() + callTimeoutMs;
-    const { state } = await orchestrator.getWorkflow({ workflowId }, { signal, deadline, metadata });
-    return isTerminal(state) ? stateToJson(state) : undefined;
+  async function readState(): Promise<JobState> {
+    const call = { signal, timeLeftMs: startDeadline(callTimeoutMs), metadata };
+    return (await orchestrator.getWorkflow({ workflowId }, call)).state;
   }
+}
+
+/** What a stream that ended well has ended with: a state that is newer than this gateway is an end, too. */
+function finalState(state: JobState): State | undefined {
+  return state === JobState.QUEUED || state === JobState.RUNNING ? undefined : stateToJson(state);
 }
 
 /**
@@ -83,7 +104,7 @@ export async function isOverAt(
   call: Call,
 ): Promise<boolean> {
   const leave = new AbortController();
-  const timeout = AbortSignal.timeout(Math.max(0, Math.ceil(call.deadline - performance.now())));
+  const timeout = AbortSignal.timeout(Math.max(0, Math.ceil(call.timeLeftMs())));
   const signal = AbortSignal.any([call.signal, timeout, leave.signal]);
   const request = { workflowId, fromEventId: cursor, replay: cursor === 0n };
   try {

@@ -29,7 +29,11 @@ const CONNECTION_CODES: Readonly<Partial<Record<Code, ErrorCode>>> = {
 };
 
 // What grpc-go, grpc-js, grpc-java and connect say of a message over a size limit; gRPC has no code of its own for it.
-const TOO_LARGE = /larger than (?:max|configured)|exceeds maximum/i;
+const TOO_LARGE = /larger than (?:max|configured)|exceeds maximum|message length too large/i;
+// Said by the one who was about to send it: the server of its answer, or we of the request.
+const TOO_LARGE_TO_SEND = /to send|writeMaxBytes/i;
+
+const TOO_LARGE_MESSAGE = 'the request is larger than the orchestrator takes';
 
 /**
  * A failed gRPC call as a GatewayError (contract/http.md, Errors). `signal` is the request's: when it was aborted the
@@ -43,9 +47,13 @@ export function fromGrpc(thrown: unknown, signal: AbortSignal): GatewayError {
   const details = { cause: error };
   const answered = error.metadata.has('grpc-status');
   if (error.code === Code.NotFound) return new GatewayError('NOT_FOUND', 'not found', details);
-  if (error.code === Code.ResourceExhausted && TOO_LARGE.test(message)) {
-    // Our own limit, unless the server said it of the request.
-    return new GatewayError(answered ? 'PAYLOAD_TOO_LARGE' : 'UPSTREAM_RESPONSE_TOO_LARGE', message, details);
+  if ((error.code === Code.ResourceExhausted || error.code === Code.OutOfRange) && TOO_LARGE.test(message)) {
+    const isRequest = answered !== TOO_LARGE_TO_SEND.test(message);
+    return new GatewayError(
+      isRequest ? 'PAYLOAD_TOO_LARGE' : 'UPSTREAM_RESPONSE_TOO_LARGE',
+      TOO_LARGE_MESSAGE,
+      details,
+    );
   }
   if (error.code === Code.FailedPrecondition && hasReason(error, 'INSUFFICIENT_CREDITS')) {
     return new GatewayError('PAYMENT_REQUIRED', message, details);

@@ -8,8 +8,6 @@ import { fromGrpc } from './grpc-errors.ts';
 
 /** Larger answers are UPSTREAM_RESPONSE_TOO_LARGE: a page of 100 workflows with all their sequences fits in. */
 const READ_MAX_BYTES = 32 * 1024 * 1024;
-/** A dead connection is noticed after this and the time for the answer to the ping, both in milliseconds. */
-const PING = { pingIntervalMs: 10_000, pingTimeoutMs: 5_000 };
 
 export type Orchestrator = ReturnType<typeof createOrchestrator>;
 
@@ -18,9 +16,9 @@ export type Orchestrator = ReturnType<typeof createOrchestrator>;
  * left of the request's time as `grpc-timeout`; event streams have no deadline and a connection of their own, so that
  * watchers never starve unary calls of HTTP/2 streams.
  */
-export function createOrchestrator({ endpoint }: { endpoint: string }) {
-  const unarySession = new Http2SessionManager(endpoint, PING);
-  const streamSession = new Http2SessionManager(endpoint, PING);
+export function createOrchestrator({ endpoint, keepaliveMs }: { endpoint: string; keepaliveMs: number }) {
+  const unarySession = new Http2SessionManager(endpoint, { pingIntervalMs: keepaliveMs });
+  const streamSession = new Http2SessionManager(endpoint, { pingIntervalMs: keepaliveMs });
   const unary = clientOver(endpoint, unarySession);
   const streams = clientOver(endpoint, streamSession);
   const health = createClient(Health, transportOver(endpoint, unarySession));
@@ -38,7 +36,7 @@ export function createOrchestrator({ endpoint }: { endpoint: string }) {
     listLedger: withDeadline(unary.listLedger),
     checkHealth: withDeadline(health.check),
 
-    /** Ends when the orchestrator ends it. Aborting `call.signal` frees the stream; `call.deadline` does not apply. */
+    /** Ends when the orchestrator ends it. Aborting `call.signal` frees the stream; it has no deadline. */
     async *streamWorkflowEvents(
       request: Parameters<(typeof streams)['streamWorkflowEvents']>[0],
       call: Pick<Call, 'signal' | 'metadata'>,
@@ -67,7 +65,7 @@ function clientOver(endpoint: string, session: Http2SessionManager): Client<type
 
 function withDeadline<Request, Response>(method: (request: Request, options?: CallOptions) => Promise<Response>) {
   return async (request: Request, call: Call): Promise<Response> => {
-    const timeoutMs = Math.floor(call.deadline - performance.now());
+    const timeoutMs = Math.floor(call.timeLeftMs());
     if (timeoutMs <= 0) throw new GatewayError('DEADLINE_EXCEEDED', 'the time was up before the call was made');
     try {
       return await method(request, { signal: call.signal, timeoutMs, headers: call.metadata });

@@ -1,9 +1,9 @@
 import { HealthCheckResponse_ServingStatus as ServingStatus } from '../../gen/grpc/health/v1/health_pb.ts';
-import type { Call } from '../context.ts';
+import { type Call, startDeadline } from '../context.ts';
 import { toGatewayError } from '../errors.ts';
 import type { Orchestrator } from './orchestrator.ts';
 
-/** How long a probe may take, in milliseconds: less than a kubelet waits by default is no use, so it is set to 5 s there. */
+/** Bound of one probe. docs/operations.md tells Kubernetes to wait longer than this. */
 const PROBE_TIMEOUT_MS = 3_000;
 
 /**
@@ -12,15 +12,19 @@ const PROBE_TIMEOUT_MS = 3_000;
  */
 export function createReadiness(orchestrator: Pick<Orchestrator, 'checkHealth' | 'listWorkflows'>) {
   let probe: Promise<boolean> | undefined;
+  let hasHealthService = true;
 
   async function ask(): Promise<boolean> {
     const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
-    const call: Call = { signal, deadline: performance.now() + PROBE_TIMEOUT_MS, metadata: {} };
-    try {
-      const { status } = await orchestrator.checkHealth({}, call);
-      return status === ServingStatus.SERVING;
-    } catch (error) {
-      if (toGatewayError(error).code !== 'UNIMPLEMENTED') return false;
+    const call: Call = { signal, timeLeftMs: startDeadline(PROBE_TIMEOUT_MS), metadata: {} };
+    if (hasHealthService) {
+      try {
+        const { status } = await orchestrator.checkHealth({}, call);
+        return status === ServingStatus.SERVING;
+      } catch (error) {
+        if (toGatewayError(error).code !== 'UNIMPLEMENTED') return false;
+        hasHealthService = false;
+      }
     }
     return orchestrator.listWorkflows({ pageSize: 1 }, call).then(
       () => true,

@@ -3,7 +3,8 @@
  * no artifact can have: bad escapes, empty or dot segments, a backslash or a control character, decoded or not.
  */
 export function parseArtifactKey(target: string): string | undefined {
-  const match = /^\/v1\/workflows\/[^/?#]+\/artifacts\/([^?#]+)/.exec(target);
+  // The router has matched the path; `scheme://authority` stands before it in the absolute form (RFC 9112, 3.2.2).
+  const match = /^(?:[a-z][a-z\d+.-]*:\/\/[^/?#]*)?(?:\/[^/?#]*){4}\/([^?#]+)/i.exec(target);
   if (!match) return undefined;
   let key: string;
   try {

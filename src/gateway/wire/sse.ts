@@ -1,4 +1,9 @@
-import type { WorkflowEvent } from '../../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
+import { create } from '@bufbuild/protobuf';
+import {
+  type Workflow,
+  type WorkflowEvent,
+  WorkflowEventSchema,
+} from '../../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 import { type State, workflowEventToJson } from './workflow-json.ts';
 
 // Server-Sent Events, WHATWG HTML section 9.2. JSON.stringify never writes a line break, so one data line is enough.
@@ -16,6 +21,18 @@ export function eventFrame(event: WorkflowEvent): EventFrame {
   const id = event.eventId === 0n ? '' : `id: ${event.eventId}\n`;
   const bytes = Buffer.from(`${id}event: ${name}\ndata: ${JSON.stringify(workflowEventToJson(event))}\n\n`);
   return { id: event.eventId, bytes };
+}
+
+/** A workflow as it was read, in the form in which an orchestrator opens a fresh stream. */
+export function snapshotFrame(workflow: Workflow): EventFrame {
+  const event = { case: 'workflowUpdate' as const, value: workflow };
+  return eventFrame(
+    create(WorkflowEventSchema, {
+      workflowId: workflow.id,
+      event,
+      ...(workflow.updatedAt && { at: workflow.updatedAt }),
+    }),
+  );
 }
 
 export function endFrame(state: State): Buffer {

@@ -5,6 +5,7 @@ import { type ApiKeyRow, createApiKey, listApiKeys, revokeApiKey } from './api-k
 
 const USAGE = 'usage: apikey create <principal> [limit] [window_s] | apikey list | apikey revoke <id>';
 const DEFAULT_WINDOW_SECONDS = 3600n;
+const UNDEFINED_TABLE = '42P01';
 const PRINCIPAL = /^[\x21-\x7e]{1,200}$/;
 
 export interface ApikeyCommandParts {
@@ -29,8 +30,9 @@ export async function runApikeyCommand(
   const command = readCommand(args);
   const database = await openDatabase(databaseUrl, () => {});
   try {
-    await migrate(database);
     if (command.verb === 'create') {
+      // The first key may come before the first start; to look or to revoke must not change the schema.
+      await migrate(database);
       print((await createApiKey(database.pool, command)).rawKey);
     } else if (command.verb === 'list') {
       print(['id', 'principal', 'limit', 'window_s', 'created', 'last_used', 'revoked'].join('\t'));
@@ -40,6 +42,9 @@ export async function runApikeyCommand(
     } else {
       throw new StartupError(`there is no API key ${command.id}; apikey list shows them`, 1);
     }
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== UNDEFINED_TABLE) throw error;
+    throw new StartupError('the database has no API keys yet; apikey create makes the first', 1, { cause: error });
   } finally {
     await database.close();
   }

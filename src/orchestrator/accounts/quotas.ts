@@ -8,7 +8,7 @@ export interface QuotaUse {
   /** Submissions per window; 0 means unlimited. */
   readonly limit: bigint;
   readonly used: bigint;
-  /** Microseconds since 1970; undefined without a limit. */
+  /** Microseconds since 1970; undefined without a limit, and before the first submission. */
   readonly resetsUs?: bigint;
 }
 
@@ -17,18 +17,19 @@ interface QuotaRow {
   readonly limit: bigint;
   readonly used: bigint;
   readonly revoked: boolean;
-  readonly resetsUs: bigint;
+  /** Null for a key that was never used. */
+  readonly resetsUs: bigint | null;
 }
 
 const COLUMNS = `
   principal, quota_limit as "limit", used, revoked_at is not null as revoked,
   (extract(epoch from window_started_at) * 1000000)::bigint + window_s * 1000000 as "resetsUs"`;
 
-const WINDOW_IS_OVER = "window_started_at + window_s * interval '1 second' <= now()";
+const WINDOW_IS_OVER = "(window_started_at is null or window_started_at + window_s * interval '1 second' <= now())";
 
 /**
  * Counts one submission in one statement, so that no two callers can take the last place. A window is fixed: it begins
- * with the first submission after the one before has ended.
+ * with the first submission of all, and then with the first after the one before has ended.
  */
 export async function consumeQuota(db: Queryable, keyHash: string): Promise<QuotaUse> {
   const counted = await db.query<QuotaRow>(
@@ -52,6 +53,6 @@ function useOf({ principal, limit, used, resetsUs }: QuotaRow, denial?: Denial):
     limit,
     used,
     ...(denial && { denial }),
-    ...(limit > 0n && { resetsUs }),
+    ...(limit > 0n && resetsUs !== null && { resetsUs }),
   };
 }

@@ -6,7 +6,8 @@ import type { Listener } from '../store/listener.ts';
 import { findWorkflow, isTerminal } from '../store/workflows.ts';
 import { decodeEvent, snapshotOf } from '../wire.ts';
 
-const BATCH = 100;
+// What one slow reader can hold in memory.
+const BATCH = { limit: 100, maxBytes: 1024 * 1024 };
 const MAX_EVENT_ID = 2n ** 63n - 1n;
 
 export interface FollowRequest {

@@ -3,6 +3,8 @@ import { TOOLS } from '../runners/runner.ts';
 
 const MAX_NAME_CHARACTERS = 200;
 const MAX_STEPS = 256;
+// Decoders of protobuf follow nesting only so far, and every event wraps the spec in some levels more.
+const MAX_PARAMS_DEPTH = 32;
 const STEP_ID = /^[A-Za-z0-9_.-]{1,64}$/;
 // The message travels in a gRPC trailer, and peers refuse large ones.
 const MAX_CYCLE_SHOWN = 12;
@@ -15,7 +17,7 @@ export class SpecError extends Error {
 
 /**
  * Checks what the contract says of a WorkflowSpec (contract/http, Objects): sizes, ids, tools, and a graph without
- * cycles. Linear in steps and dependencies. Throws SpecError.
+ * cycles; and that it is not nested too deep to be read back. Linear in steps and dependencies. Throws SpecError.
  */
 export function checkSpec(spec: WorkflowSpec): void {
   const nameLength = countCharacters(spec.name);
@@ -47,9 +49,18 @@ function indexSteps(steps: readonly Step[]): ReadonlyMap<string, Step> {
         `step ${quote(step.id)} names the tool ${quote(step.tool)}, but must name one of: ${TOOLS.join(', ')}`,
       );
     }
+    if (isDeeper(step.params, MAX_PARAMS_DEPTH)) {
+      throw new SpecError(`the params of step ${quote(step.id)} are nested more than ${MAX_PARAMS_DEPTH} levels deep`);
+    }
     byId.set(step.id, step);
   }
   return byId;
+}
+
+/** Whether objects and lists are nested in each other more than `levels` times. */
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1));
 }
 
 function checkDependencies(step: Step, steps: ReadonlyMap<string, Step>): void {

@@ -36,7 +36,9 @@ export async function createStepQueue(databaseUrl: string, { pool }: Database, l
   const cancel: StepQueue['cancel'] = (workflowId, steps) => {
     const ids = steps.map(({ stepId, attempt }) => requestIdOf({ workflowId, stepId, attempt }));
     // Our own tables already say that the steps are cancelled, so that a lost message only delays the end of the work.
-    client.cancelWorkflows(ids).catch((error: unknown) => log.error({ err: error, workflowId }, 'could not cancel'));
+    client
+      .cancelWorkflows(ids)
+      .catch((error: unknown) => log.error({ err: error, workflow_id: workflowId }, 'could not cancel'));
   };
 
   return { enqueue, cancel, close: () => client.destroy() };

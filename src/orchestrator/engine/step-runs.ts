@@ -36,16 +36,21 @@ export function createStepRuns({ steps, runner, metrics, log }: StepRunsParts): 
   /** By request id: aborts when the step is no longer to be run. */
   const superseding = new Map<string, AbortController>();
 
-  /** Counts `work` as going on. Once the program stops, whatever becomes of it must not be recorded. */
-  async function untilStopped<T>(work: Promise<T>): Promise<T> {
-    const settled = work.then(
+  /**
+   * Runs `work` and counts it as going on. Once the program stops nothing begins any more, and what fails then never
+   * ends, so that the failure is not recorded.
+   */
+  async function untilStopped<T>(work: () => Promise<T>): Promise<T> {
+    if (stopping.signal.aborted) return await never();
+    const result = work();
+    const settled = result.then(
       () => {},
       () => {},
     );
     working.add(settled);
     settled.then(() => working.delete(settled));
     try {
-      return await (stopping.signal.aborted ? never() : work);
+      return await result;
     } catch (error) {
       if (stopping.signal.aborted) await never();
       throw error;
@@ -75,7 +80,7 @@ export function createStepRuns({ steps, runner, metrics, log }: StepRunsParts): 
       try {
         if (!(await steps.progress(ref, fraction))) superseded.abort();
       } catch (error) {
-        log.warn({ err: error, ...ref }, 'progress was not stored');
+        log.warn({ err: error, ...logFieldsOf(ref) }, 'progress was not stored');
       }
     };
     const progress = createProgressWriter(write, PROGRESS_INTERVAL_MS, begun.fraction);
@@ -99,7 +104,7 @@ export function createStepRuns({ steps, runner, metrics, log }: StepRunsParts): 
         return await runner.run(job, onProgress, signal);
       } catch (error) {
         signal.throwIfAborted();
-        log.error({ err: error, requestId: job.requestId, tries }, 'the runner broke');
+        log.error({ err: error, step_run: job.requestId, tries }, 'the runner broke');
         if (tries === RUNNER_TRIES) return { fault: fault('RUNNER_BROKEN', 'the runner could not do its work') };
         await sleep(RETRY_DELAY_MS * tries, undefined, { signal });
       }
@@ -108,20 +113,20 @@ export function createStepRuns({ steps, runner, metrics, log }: StepRunsParts): 
 
   async function run(ref: StepRef, cancelled: AbortSignal): Promise<StepOutcome | null> {
     try {
-      return await untilStopped(work(ref, cancelled));
+      return await untilStopped(() => work(ref, cancelled));
     } catch (error) {
       cancelled.throwIfAborted();
-      log.error({ err: error, ...ref }, 'a step could not be run');
+      log.error({ err: error, ...logFieldsOf(ref) }, 'a step could not be run');
       return { fault: fault('INTERNAL', 'the orchestrator could not run this step') };
     }
   }
 
   async function commit(ref: StepRef, outcome: StepOutcome): Promise<void> {
-    const store = (storable: StepOutcome) => untilStopped(whenDatabaseAnswers(() => steps.finish(ref, storable)));
+    const store = (storable: StepOutcome) => untilStopped(() => whenDatabaseAnswers(() => steps.finish(ref, storable)));
     try {
       await store(outcome);
     } catch (error) {
-      log.error({ err: error, ...ref }, 'the outcome of a step could not be stored');
+      log.error({ err: error, ...logFieldsOf(ref) }, 'the outcome of a step could not be stored');
       await store({ fault: fault('INTERNAL', 'the outcome of this step could not be stored') });
     }
   }
@@ -136,6 +141,10 @@ export function createStepRuns({ steps, runner, metrics, log }: StepRunsParts): 
   }
 
   return { run, commit, cancel, stop };
+}
+
+function logFieldsOf({ workflowId, stepId, attempt }: StepRef) {
+  return { workflow_id: workflowId, step_id: stepId, attempt };
 }
 
 function fault(code: string, message: string): StepFault {

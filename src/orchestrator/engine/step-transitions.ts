@@ -5,7 +5,6 @@ import type { Database } from '../store/database.ts';
 import {
   countSteps,
   findLiveStep,
-  listSteps,
   markFailed,
   markProgress,
   markRunning,
@@ -14,7 +13,7 @@ import {
   type StepCounts,
   stepOutputs,
 } from '../store/steps.ts';
-import { isTerminal, lockWorkflow, type State, type WorkflowRow } from '../store/workflows.ts';
+import { isTerminal, lockWorkflow, readContent, readSpec, type State } from '../store/workflows.ts';
 import { type Change, decodeSpec } from '../wire.ts';
 import { record } from './record.ts';
 import type { StepQueue } from './step-queue.ts';
@@ -53,11 +52,11 @@ export function createStepTransitions({ database, queue, billing, metrics }: Ste
       if (step.state === 'QUEUED') {
         const running: Change = { step: await markRunning(connection, workflowId, stepId) };
         const isFirst = workflow.state === 'QUEUED';
-        const changes = isFirst ? [{ workflow: await listSteps(connection, workflowId) }, running] : [running];
+        const changes = isFirst ? [{ workflow: await readContent(connection, workflowId) }, running] : [running];
         await record(connection, workflowId, 'RUNNING', changes);
       }
       const inputs = await stepOutputs(connection, workflowId, step.dependsOn);
-      return { job: jobOf(ref, workflow, inputs), fraction: step.fraction };
+      return { job: jobOf(ref, await readSpec(connection, workflowId), inputs), fraction: step.fraction };
     });
 
   const progress: StepTransitions['progress'] = ({ workflowId, stepId, attempt }, fraction) =>
@@ -83,10 +82,10 @@ export function createStepTransitions({ database, queue, billing, metrics }: Ste
         await queue.enqueue(connection, workflowId, await releasedSteps(connection, workflowId, stepId));
       }
       const counts = await countSteps(connection, workflowId);
-      const state = stateAfter(counts);
+      const state = stateAfter(counts, before.state);
       if (state === 'FAILED' && counts.succeeded === 0) await billing.refund(connection, before);
       const changes: Change[] = [{ step }];
-      if (isTerminal(state)) changes.push({ workflow: await listSteps(connection, workflowId) });
+      if (isTerminal(state)) changes.push({ workflow: await readContent(connection, workflowId) });
       return { step, workflow: await record(connection, workflowId, state, changes) };
     });
     if (!finished) return;
@@ -97,9 +96,10 @@ export function createStepTransitions({ database, queue, billing, metrics }: Ste
   return { start, progress, finish };
 }
 
-function stateAfter({ live, succeeded, total }: StepCounts): State {
+/** As long as the workflow is not over it stays as it was: a step that never ran does not make it run. */
+function stateAfter({ live, succeeded, total }: StepCounts, before: State): State {
   if (succeeded === total) return 'SUCCEEDED';
-  return live > 0 ? 'RUNNING' : 'FAILED';
+  return live > 0 ? before : 'FAILED';
 }
 
 /** The same for a run that is repeated after a crash. */
@@ -114,8 +114,8 @@ export function refOf(requestId: string): StepRef {
   return { workflowId: match[1]!, stepId: match[2]!, attempt: Number(match[3]) };
 }
 
-function jobOf(ref: StepRef, workflow: WorkflowRow, inputs: StepJob['inputs']): StepJob {
-  const step = decodeSpec(workflow.spec).steps.find(({ id }) => id === ref.stepId)!;
+function jobOf(ref: StepRef, spec: Uint8Array, inputs: StepJob['inputs']): StepJob {
+  const step = decodeSpec(spec).steps.find(({ id }) => id === ref.stepId)!;
   return {
     ...ref,
     requestId: requestIdOf(ref),

@@ -1,6 +1,7 @@
 import { DBOS, type WorkflowStatusString } from '@dbos-inc/dbos-sdk';
 import type { Log } from '../../shared/log.ts';
 import type { StepFault } from '../runners/runner.ts';
+import { isDatabaseAway } from '../store/database.ts';
 import { QUEUE, STEP_WORKFLOW } from './dbos.ts';
 import { refOf, type StepTransitions } from './step-transitions.ts';
 
@@ -21,21 +22,41 @@ export interface StepWatchParts {
 /** Looks after what the durable queue itself does not: runs that it has dropped, and entries that are of no more use. */
 export function startStepWatch({ executorId, isRunning, steps, log }: StepWatchParts): { readonly close: () => void } {
   let suspects: ReadonlySet<string> = new Set();
+  /** Entries that could not be handled, each of which is told of once. */
+  const toldOf = new Set<string>();
 
   /** The engine drops a run when the database refuses its bookkeeping in a way that it does not know. */
   async function heal(): Promise<void> {
-    const pending = await listEntries(['PENDING'], { executorId });
+    const pending = await listAllPending(executorId);
     const idle = pending.filter((requestId) => !isRunning(requestId));
     // Between taking an entry and running it there is a moment; only who is idle twice has been dropped.
     const dropped = idle.filter((requestId) => suspects.has(requestId));
     suspects = new Set(idle);
     if (dropped.length > 0) {
-      log.warn({ dropped }, 'running steps again that the engine had dropped');
+      log.warn({ step_runs: dropped }, 'running steps again that the engine had dropped');
       await DBOS.resumeWorkflows(dropped, { queueName: QUEUE });
     }
-    const broken = await listEntries(['ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED']);
-    for (const requestId of broken) await steps.finish(refOf(requestId), { fault: LOST });
-    await DBOS.deleteWorkflows(broken);
+    for (let left = 0; ; ) {
+      const broken = await listEntries(['ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'], { offset: left });
+      const handled: string[] = [];
+      for (const requestId of broken) if (await giveUp(requestId)) handled.push(requestId);
+      if (handled.length > 0) await DBOS.deleteWorkflows(handled);
+      left += broken.length - handled.length;
+      if (broken.length < BATCH) return;
+    }
+  }
+
+  /** Fails the step of an entry. False when that did not work: the entry stays, and is not in the way of the others. */
+  async function giveUp(requestId: string): Promise<boolean> {
+    try {
+      await steps.finish(refOf(requestId), { fault: LOST });
+      return true;
+    } catch (error) {
+      if (isDatabaseAway(error)) throw error;
+      if (!toldOf.has(requestId)) log.warn({ err: error, step_run: requestId }, 'an entry of the queue is of no use');
+      toldOf.add(requestId);
+      return false;
+    }
   }
 
   const healing = every(HEAL_INTERVAL_MS, heal, log);
@@ -59,10 +80,19 @@ export async function sweep(beforeMs: number): Promise<number> {
   }
 }
 
+async function listAllPending(executorId: string): Promise<string[]> {
+  const all: string[] = [];
+  for (;;) {
+    const page = await listEntries(['PENDING'], { executorId, offset: all.length });
+    all.push(...page);
+    if (page.length < BATCH) return all;
+  }
+}
+
 /** The request ids of up to 500 entries of the queue. */
 async function listEntries(
   status: WorkflowStatusString[],
-  filter: { readonly executorId?: string; readonly completedBefore?: string } = {},
+  filter: { readonly executorId?: string; readonly completedBefore?: string; readonly offset?: number } = {},
 ): Promise<string[]> {
   const entries = await DBOS.listWorkflows({
     status,
@@ -82,7 +112,7 @@ function every(intervalMs: number, work: () => Promise<unknown>, log: Log): Node
     if (busy) return;
     busy = true;
     work()
-      .catch((error: unknown) => log.debug({ err: error }, 'looking after the queue failed'))
+      .catch((error: unknown) => log.warn({ err: error }, 'looking after the queue failed'))
       .finally(() => {
         busy = false;
       });

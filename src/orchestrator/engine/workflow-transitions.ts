@@ -10,6 +10,7 @@ import {
   insertWorkflow,
   isTerminal,
   lockWorkflow,
+  readContent,
   type WorkflowWithSteps,
 } from '../store/workflows.ts';
 import { encodeSpec } from '../wire.ts';
@@ -57,10 +58,10 @@ export function createWorkflowTransitions(parts: WorkflowTransitionsParts): Work
       const newSteps = spec.steps.map((step) => ({ stepId: step.id, tool: step.tool, dependsOn: step.dependsOn }));
       await insertSteps(connection, id, newSteps);
       await billing.charge(connection, workflow, spec.steps.length);
-      const steps = await listSteps(connection, id);
-      const recorded = await record(connection, id, 'QUEUED', [{ workflow: steps }]);
+      const content = { spec: added.spec, steps: await listSteps(connection, id) };
+      const recorded = await record(connection, id, 'QUEUED', [{ workflow: content }]);
       await queue.enqueue(connection, id, await readySteps(connection, id));
-      return { ...recorded, steps };
+      return { ...recorded, ...content };
     });
     if (created) return created;
     const first = await findWorkflowByKey(database.pool, principal, idempotencyKey!);
@@ -73,13 +74,13 @@ export function createWorkflowTransitions(parts: WorkflowTransitionsParts): Work
       const before = await lockWorkflow(connection, id, principal);
       if (!before) throw workflowNotFound();
       if (isTerminal(before.state)) {
-        return { workflow: { ...before, steps: await listSteps(connection, id) }, cancelled: [] };
+        return { workflow: { ...before, ...(await readContent(connection, id)) }, cancelled: [] };
       }
       const cancelled = await cancelLiveSteps(connection, id);
-      const steps = await listSteps(connection, id);
-      const changes = [...cancelled.map((step) => ({ step })), { workflow: steps }];
+      const content = await readContent(connection, id);
+      const changes = [...cancelled.map((step) => ({ step })), { workflow: content }];
       const after = await record(connection, id, 'CANCELLED', changes);
-      return { workflow: { ...after, steps }, cancelled };
+      return { workflow: { ...after, ...content }, cancelled };
     });
     if (cancelled.length > 0) {
       metrics.workflowFinished(workflow);
@@ -98,13 +99,13 @@ export function createWorkflowTransitions(parts: WorkflowTransitionsParts): Work
         throw failedPrecondition(`only a failed workflow can be retried; this one is ${before.state.toLowerCase()}`);
       }
       const requeued = await requeueFailedSteps(connection, id);
-      const steps = await listSteps(connection, id);
-      await billing.chargeAgain(connection, before, steps.length);
+      const content = await readContent(connection, id);
+      await billing.chargeAgain(connection, before, content.steps.length);
       // The workflow comes first: whoever follows it learns that it is open again before its steps move.
-      const changes = [{ workflow: steps }, ...requeued.map((step) => ({ step }))];
+      const changes = [{ workflow: content }, ...requeued.map((step) => ({ step }))];
       const after = await record(connection, id, 'QUEUED', changes);
       await queue.enqueue(connection, id, requeued);
-      return { ...after, steps };
+      return { ...after, ...content };
     });
   }
 

@@ -34,6 +34,17 @@ const TOOLS: Readonly<Record<Tool, { readonly simulate: Simulate; readonly pace:
 export function createMockRunner({ stepSeconds, putArtifact, log }: MockRunnerOptions): Runner {
   const closing = new AbortController();
   const running = new Set<Promise<unknown>>();
+  let turn: Promise<unknown> = Promise.resolve();
+
+  /** Making files keeps the processor busy: one step at a time does it, and everything else has its turn in between. */
+  function takeTurn<T>(make: () => T, signal: AbortSignal): Promise<T> {
+    const made = turn.then(async () => {
+      await pause(0, signal);
+      return make();
+    });
+    turn = made.catch(() => {});
+    return made;
+  }
 
   async function upload(job: StepJob, file: MadeFile, signal: AbortSignal): Promise<ArtifactRecord> {
     const bytes = new TextEncoder().encode(file.text);
@@ -41,7 +52,7 @@ export function createMockRunner({ stepSeconds, putArtifact, log }: MockRunnerOp
       return await putArtifact(bytes, file.contentType, file.extension, file.metrics, signal);
     } catch (cause) {
       signal.throwIfAborted();
-      log?.error({ err: cause, requestId: job.requestId }, 'an artifact could not be stored');
+      log?.error({ err: cause, step_run: job.requestId }, 'an artifact could not be stored');
       const fault = {
         code: 'ARTIFACT_UPLOAD_FAILED',
         message: 'the artifact store did not take a file that the step made',
@@ -65,8 +76,7 @@ export function createMockRunner({ stepSeconds, putArtifact, log }: MockRunnerOp
     }
     const artifacts: ArtifactRecord[] = [];
     for (const makeFiles of results) {
-      for (const file of makeFiles()) artifacts.push(await upload(job, file, signal));
-      await pause(0, signal);
+      for (const file of await takeTurn(makeFiles, signal)) artifacts.push(await upload(job, file, signal));
     }
     return { artifacts, sequences };
   }

@@ -22,19 +22,37 @@ const types = {
   },
 } as pg.CustomTypesConfig;
 
-/** Opens a pool and proves that the database answers. Throws StartupError, which never shows the URL's password. */
-export async function openDatabase(databaseUrl: string, onIdleError: (error: Error) => void): Promise<Database> {
+// Longer than the server's own bound, which a server that is gone does not keep.
+const QUERY_TIMEOUT_MS = 25_000;
+/** How long a connection is silent before the system asks whether the other end is still there. */
+export const KEEPALIVE_DELAY_MS = 5_000;
+/**
+ * For sessions that hold a lock: within 5 + 2 * 3 s the server finds out that the other end is gone, and gives the lock
+ * back. A Unix socket accepts the settings, and has no need of them.
+ */
+export const SERVER_KEEPALIVES =
+  'set tcp_keepalives_idle = 5; set tcp_keepalives_interval = 2; set tcp_keepalives_count = 3';
+
+/**
+ * Opens a pool and proves that the database answers. `onLost` hears once of each connection that is lost. Throws
+ * StartupError, which never shows the URL's password.
+ */
+export async function openDatabase(databaseUrl: string, onLost: (error: Error) => void): Promise<Database> {
   const pool = new pg.Pool({
     connectionString: databaseUrl,
     max: 10,
     types,
     connectionTimeoutMillis: 5_000,
     statement_timeout: 20_000,
+    query_timeout: QUERY_TIMEOUT_MS,
     idle_in_transaction_session_timeout: 20_000,
     keepAlive: true,
+    keepAliveInitialDelayMillis: KEEPALIVE_DELAY_MS,
     application_name: 'foldforge-orchestrator',
   });
-  pool.on('error', onIdleError);
+  // The pool listens only to connections that are idle: one lost between two queries would end the process.
+  pool.on('connect', (client) => client.once('error', onLost).on('error', () => {}));
+  pool.on('error', () => {});
   try {
     await pool.query('select 1');
   } catch (error) {
@@ -51,9 +69,13 @@ export async function openDatabase(databaseUrl: string, onIdleError: (error: Err
       await connection.query('commit');
       return result;
     } catch (error) {
-      await connection.query('rollback').catch((rollbackError: Error) => {
-        broken = rollbackError;
-      });
+      // A connection that keeps silent would keep silent about the rollback too.
+      if (isDatabaseAway(error)) broken = error as Error;
+      else {
+        await connection.query('rollback').catch((rollbackError: Error) => {
+          broken = rollbackError;
+        });
+      }
       throw error;
     } finally {
       connection.release(broken);
@@ -75,7 +97,7 @@ export async function openDatabase(databaseUrl: string, onIdleError: (error: Err
 const AWAY_CODES =
   /^(08...|53...|57...|40001|40P01|55P03|25P03|ECONN(REFUSED|RESET|ABORTED)|EPIPE|ENOENT|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN)$/;
 const AWAY_MESSAGES =
-  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection)/;
+  /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection)/;
 
 /** Whether the database could not answer just now, as opposed to having refused what it was asked. */
 export function isDatabaseAway(error: unknown): boolean {
@@ -83,9 +105,9 @@ export function isDatabaseAway(error: unknown): boolean {
   return AWAY_CODES.test(String(code ?? '')) || AWAY_MESSAGES.test(String(message ?? ''));
 }
 
-/** SQLSTATE class 22 (data exception): the values themselves cannot be stored, such as a NUL character in a text. */
+/** SQLSTATE classes 22 and 54: the values themselves cannot be stored, such as a NUL character or an oversized text. */
 export function isUnstorable(error: unknown): boolean {
-  return /^22...$/.test(String((error as { code?: unknown }).code ?? ''));
+  return /^(22|54)...$/.test(String((error as { code?: unknown }).code ?? ''));
 }
 
 const REASONS: Record<string, string> = {
@@ -96,6 +118,11 @@ const REASONS: Record<string, string> = {
   '28000': 'the user is not allowed to connect',
   '3D000': 'there is no such database',
 };
+
+/** Whether `error` is the operator's to mend: the database is away, or refuses us as a user. */
+export function isUnusable(error: unknown): boolean {
+  return isDatabaseAway(error) || Object.hasOwn(REASONS, String((error as { code?: unknown }).code ?? ''));
+}
 
 /** What to tell the operator when the database at `databaseUrl` cannot be used because of `error`. */
 export function unreachable(databaseUrl: string, error: Error & { code?: string }): StartupError {

@@ -28,18 +28,26 @@ export interface EventBatch {
   readonly workflow: { readonly state: State; readonly lastEventId: bigint };
 }
 
-/** Reads up to `limit` events after `cursor`. Undefined when the workflow does not exist. */
+/**
+ * Reads up to `limit` events after `cursor`, and none after `maxBytes` of them; one event may be larger than that.
+ * Undefined when the workflow does not exist.
+ */
 export async function readEvents(
   db: Queryable,
   workflowId: string,
   cursor: bigint,
-  limit: number,
+  { limit, maxBytes }: { readonly limit: number; readonly maxBytes: number },
 ): Promise<EventBatch | undefined> {
   const { rows } = await db.query<{ eventId: bigint | null; body: Uint8Array; state: State; lastEventId: bigint }>(
-    `select e.event_id as "eventId", e.body, w.state, w.last_event_id as "lastEventId"
-     from workflows w left join events e on e.workflow_id = w.id and e.event_id > $2
-     where w.id = $1 order by e.event_id limit $3`,
-    [workflowId, cursor, limit],
+    `with next as (
+       select event_id, body from events where workflow_id = $1 and event_id > $2 order by event_id limit $3),
+     measured as (
+       select event_id, body, sum(octet_length(body)) over (order by event_id) - octet_length(body) as bytes_before
+       from next)
+     select m.event_id as "eventId", m.body, w.state, w.last_event_id as "lastEventId"
+     from workflows w left join measured m on m.bytes_before < $4
+     where w.id = $1 order by m.event_id`,
+    [workflowId, cursor, limit, maxBytes],
   );
   if (!rows[0]) return undefined;
   const { state, lastEventId } = rows[0];

@@ -54,7 +54,8 @@ const MIGRATIONS: readonly string[] = [
     quota_limit bigint not null check (quota_limit >= 0),
     window_s bigint not null check (window_s > 0),
     used bigint not null default 0,
-    window_started_at timestamptz not null default clock_timestamp(),
+    -- Null: never used.
+    window_started_at timestamptz,
     created_at timestamptz not null default clock_timestamp(),
     last_used_at timestamptz,
     revoked_at timestamptz
@@ -80,10 +81,19 @@ const MIGRATIONS: readonly string[] = [
 /** An arbitrary number that all versions of the program agree on. */
 const MIGRATION_LOCK = 7_370_551_001;
 
+// Large tables take their time, and a rival that is migrating them too: neither bound of a query applies.
+const PATIENCE_MS = 24 * 3600 * 1000;
+const patiently = (text: string, values: readonly unknown[] = []) => ({
+  text,
+  ...(values.length > 0 && { values: [...values] }),
+  query_timeout: PATIENCE_MS,
+});
+
 /** Brings the schema up to date, one process at a time. Throws StartupError when the schema is newer than the program. */
 export async function migrate({ transaction }: Database): Promise<void> {
   await transaction(async (connection) => {
-    await connection.query('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
+    await connection.query('set local statement_timeout = 0; set local lock_timeout = 0');
+    await connection.query(patiently('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK]));
     await connection.query(
       `create table if not exists schema_versions (
          version integer primary key,
@@ -101,7 +111,7 @@ export async function migrate({ transaction }: Database): Promise<void> {
     }
     for (const [index, sql] of MIGRATIONS.entries()) {
       if (index < current) continue;
-      await connection.query(sql);
+      await connection.query(patiently(sql));
       await connection.query('insert into schema_versions (version) values ($1)', [index + 1]);
     }
   });

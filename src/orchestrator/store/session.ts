@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Log } from '../../shared/log.ts';
+import { KEEPALIVE_DELAY_MS } from './database.ts';
 
 const RECONNECT_DELAY_MS = 1_000;
 
@@ -13,14 +14,15 @@ export interface SessionParts {
   readonly databaseUrl: string;
   /** For the log. */
   readonly purpose: string;
-  /** Makes a new connection fit for its purpose; when it throws, the connection is given up. */
-  readonly prepare: (client: pg.Client) => Promise<void>;
+  /** Makes a new connection fit for its purpose; when it throws, the connection is given up. `closing` ends its waits. */
+  readonly prepare: (client: pg.Client, closing: AbortSignal) => Promise<void>;
   readonly log: Log;
 }
 
 /** Keeps one connection of its own open, and opens another when it is lost. Throws when the first cannot be opened. */
 export async function keepSession({ databaseUrl, purpose, prepare, log }: SessionParts): Promise<Session> {
   let current: pg.Client | undefined;
+  let reopening: Promise<void> | undefined;
   const closing = new AbortController();
 
   async function open(): Promise<void> {
@@ -28,22 +30,34 @@ export async function keepSession({ databaseUrl, purpose, prepare, log }: Sessio
       connectionString: databaseUrl,
       connectionTimeoutMillis: 5_000,
       keepAlive: true,
+      keepAliveInitialDelayMillis: KEEPALIVE_DELAY_MS,
       application_name: `foldforge-orchestrator ${purpose}`,
     });
+    const giveUp = () => {
+      client.end().catch(() => {});
+    };
+    let ended = false;
     // Without a listener a lost connection would end the process; `end` follows in any case.
     client.on('error', (error) => log.debug({ err: error, purpose }, 'session failed'));
+    client.once('end', () => {
+      ended = true;
+      if (current !== client) return;
+      current = undefined;
+      if (!closing.signal.aborted) reopening = reopen();
+    });
+    closing.signal.addEventListener('abort', giveUp);
     try {
       await client.connect();
-      await prepare(client);
+      await prepare(client, closing.signal);
+      closing.signal.throwIfAborted();
+      if (ended) throw new Error('the session was lost while it was being prepared');
+      current = client;
     } catch (error) {
-      client.end().catch(() => {});
+      giveUp();
       throw error;
+    } finally {
+      closing.signal.removeEventListener('abort', giveUp);
     }
-    current = client;
-    client.once('end', () => {
-      if (current === client) current = undefined;
-      if (!closing.signal.aborted) reopen();
-    });
   }
 
   async function reopen(): Promise<void> {
@@ -65,6 +79,7 @@ export async function keepSession({ databaseUrl, purpose, prepare, log }: Sessio
     isConnected: () => current !== undefined,
     async close() {
       closing.abort();
+      await reopening;
       await current?.end().catch(() => {});
     },
   };

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StartupError } from '../../shared/startup-error.ts';
-import type { Database } from './database.ts';
+import { type Database, SERVER_KEEPALIVES } from './database.ts';
 
 /** An arbitrary number that all versions of the program agree on. */
 const TURN_LOCK = 7_370_551_002;
@@ -13,6 +13,7 @@ const RETRY_MS = 100;
 export async function takeStartupTurn<T>({ pool }: Database, waitMs: number, work: () => Promise<T>): Promise<T> {
   const connection = await pool.connect();
   try {
+    await connection.query(SERVER_KEEPALIVES);
     // A lock that is waited for would itself be in the way of an index that is built concurrently: ask again and again.
     for (const deadline = Date.now() + waitMs; ; await sleep(RETRY_MS)) {
       const { rows } = await connection.query<{ mine: boolean }>('select pg_try_advisory_lock($1) as mine', [

@@ -11,8 +11,6 @@ export interface WorkflowRow {
   readonly id: string;
   /** Null: submitted with the static token. */
   readonly owner: string | null;
-  /** WorkflowSpec as protobuf bytes. */
-  readonly spec: Uint8Array;
   readonly state: State;
   readonly lastEventId: bigint;
   /** Credits it cost that were not refunded. */
@@ -24,23 +22,30 @@ export interface WorkflowRow {
   readonly updatedUs: bigint;
 }
 
-export interface WorkflowWithSteps extends WorkflowRow {
+/** The large part of a workflow, which is left out wherever only its state matters. */
+export interface WorkflowContent {
+  /** WorkflowSpec as protobuf bytes. */
+  readonly spec: Uint8Array;
   /** In the order of the spec. */
   readonly steps: readonly StepRow[];
 }
 
+export type WorkflowWithSteps = WorkflowRow & WorkflowContent;
+
 const COLUMNS = `
-  w.id, w.owner, w.spec, w.state, w.last_event_id as "lastEventId", w.charged, w.charges,
+  w.id, w.owner, w.state, w.last_event_id as "lastEventId", w.charged, w.charges,
   (extract(epoch from w.created_at) * 1000000)::bigint as "createdUs",
   (extract(epoch from w.updated_at) * 1000000)::bigint as "updatedUs"`;
 
 // One statement sees one moment: the workflow, its steps and its last event id always fit together.
-const WITH_STEPS = `${COLUMNS},
-  (select jsonb_agg(${STEP_JSON} order by s.position) from steps s where s.workflow_id = w.id) as steps`;
+const CONTENT = `
+  w.spec, (select jsonb_agg(${STEP_JSON} order by s.position) from steps s where s.workflow_id = w.id) as steps`;
+const WITH_STEPS = `${COLUMNS}, ${CONTENT}`;
 
-type Joined = WorkflowRow & { readonly steps: readonly StepJson[] | null };
+type ContentJson = { readonly spec: Uint8Array; readonly steps: readonly StepJson[] | null };
+type Joined = WorkflowRow & ContentJson;
 
-function joined(row: Joined): WorkflowWithSteps {
+function joined<R extends ContentJson>(row: R): Omit<R, 'steps'> & WorkflowContent {
   return { ...row, steps: (row.steps ?? []).map(stepFromJson) };
 }
 
@@ -106,6 +111,17 @@ export async function lockWorkflow(
   return rows[0];
 }
 
+export async function readContent(connection: Connection, id: string): Promise<WorkflowContent> {
+  const { rows } = await connection.query<ContentJson>(`select ${CONTENT} from workflows w where w.id = $1`, [id]);
+  return joined(rows[0]!);
+}
+
+/** WorkflowSpec as protobuf bytes. */
+export async function readSpec(connection: Connection, id: string): Promise<Uint8Array> {
+  const { rows } = await connection.query<{ spec: Uint8Array }>('select spec from workflows where id = $1', [id]);
+  return rows[0]!.spec;
+}
+
 export async function setCharge(connection: Connection, id: string, charged: bigint, charges: number): Promise<void> {
   await connection.query('update workflows set charged = $2, charges = $3 where id = $1', [id, charged, charges]);
 }
@@ -131,11 +147,20 @@ export interface ListQuery {
   readonly labels: Readonly<Record<string, string>>;
   readonly after: { readonly createdUs: bigint; readonly id: string } | undefined;
   readonly limit: number;
+  /** No workflow is added to specs of this size together; the first one is listed whatever its size. */
+  readonly maxSpecBytes: number;
+}
+
+export interface WorkflowList {
+  readonly workflows: readonly WorkflowWithSteps[];
+  /** Whether there are others after these. */
+  readonly more: boolean;
 }
 
 /** Newest first; `after` is the last workflow of the page before. */
-export async function listWorkflows(db: Queryable, query: ListQuery): Promise<WorkflowWithSteps[]> {
-  const parameters: unknown[] = [query.limit];
+export async function listWorkflows(db: Queryable, query: ListQuery): Promise<WorkflowList> {
+  // One more than asked for tells whether there is another page.
+  const parameters: unknown[] = [query.limit + 1, query.limit, query.maxSpecBytes];
   const bind = (value: unknown) => `$${parameters.push(value)}`;
   const conditions: string[] = ['true'];
   if (query.principal !== undefined) conditions.push(`w.owner = ${bind(query.principal)}`);
@@ -145,10 +170,17 @@ export async function listWorkflows(db: Queryable, query: ListQuery): Promise<Wo
     const createdAt = `timestamptz 'epoch' + ${bind(query.after.createdUs)}::bigint * interval '1 microsecond'`;
     conditions.push(`(w.created_at, w.id) < (${createdAt}, ${bind(query.after.id)})`);
   }
-  const { rows } = await db.query<Joined>(
-    `select ${WITH_STEPS} from workflows w where ${conditions.join(' and ')}
-     order by w.created_at desc, w.id desc limit $1`,
+  const { rows } = await db.query<Joined & { found: number }>(
+    `with found as (
+       select w.id, w.created_at, octet_length(w.spec) as bytes from workflows w where ${conditions.join(' and ')}
+       order by w.created_at desc, w.id desc limit $1),
+     measured as (
+       select id, row_number() over newest as place, sum(bytes) over newest - bytes as bytes_before from found
+       window newest as (order by created_at desc, id desc))
+     select ${WITH_STEPS}, (select count(*)::integer from found) as found
+     from measured m join workflows w on w.id = m.id
+     where m.place <= $2 and (m.place = 1 or m.bytes_before < $3) order by m.place`,
     parameters,
   );
-  return rows.map(joined);
+  return { workflows: rows.map(({ found: _, ...row }) => joined(row)), more: (rows[0]?.found ?? 0) > rows.length };
 }

@@ -153,6 +153,29 @@ describe('createMockRunner', () => {
     await within('the run to end', run);
   });
 
+  it('makes the files of many steps one step at a time, with room for others in between', async () => {
+    let turn = 0;
+    let done = false;
+    const count = () => {
+      turn += 1;
+      if (!done) setImmediate(count);
+    };
+    const turns = new Set<number>();
+    const runner = createMockRunner({
+      stepSeconds: 0,
+      async putArtifact(bytes, contentType, _extension, metrics) {
+        turns.add(turn);
+        return { uri: 'r2://test/x', contentType, sizeBytes: bytes.byteLength, sha256: 'x', metrics };
+      },
+    });
+    count();
+    const params = { contigs: '10', num_designs: 1 };
+    const runs = Array.from({ length: 8 }, () => runner.run(jobOf('rfdiffusion', { params }), ignoreProgress, never));
+    await Promise.all(runs);
+    done = true;
+    assert.equal(turns.size, 8);
+  });
+
   it('says that an upload failed without saying where to', async () => {
     const runner = createMockRunner({
       stepSeconds: 0,
