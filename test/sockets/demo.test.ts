@@ -29,4 +29,16 @@ describe('npm run demo', () => {
     }
     assert.deepEqual(readdirSync(temporary), [], 'nothing is left in the temporary folder');
   });
+
+  it('stops everything when it is interrupted, while it starts and while it runs', async () => {
+    for (const moment of [/Starting/, /RUNNING/]) {
+      const temporary = mkdtempSync(path.join(cwd, 'tmp-'));
+      const program = startProgram('demo', { cwd, env: { TMPDIR: temporary } });
+      await program.prints(moment, 40_000);
+      program.kill('SIGINT');
+      assert.equal(await program.exits(40_000), 130, program.stderr());
+      assert.equal(program.stderr(), '');
+      assert.deepEqual(readdirSync(temporary), [], 'nothing is left in the temporary folder');
+    }
+  });
 });
