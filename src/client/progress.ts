@@ -13,7 +13,10 @@ export function createProgress(workflow: WorkflowJson): Progress {
 
 function createBars(workflow: WorkflowJson): Progress {
   const format = '  {step} {bar} {percentage}%  {state}';
-  const multi = new MultiBar({ format, hideCursor: true, forceRedraw: true, linewrap: false }, Presets.shades_classic);
+  const multi = new MultiBar(
+    { format, barsize: 30, hideCursor: true, forceRedraw: true, linewrap: false },
+    Presets.shades_classic,
+  );
   const width = Math.max(...workflow.steps.map((step) => labelOf(step).length));
   const bars = new Map<string, SingleBar>();
   for (const step of workflow.steps) {
