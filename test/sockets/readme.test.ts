@@ -43,7 +43,7 @@ function signalGroup({ child }: Run, signal: NodeJS.Signals): void {
 describe('the README, "Submit and watch"', () => {
   // The project as the README's commands see it, so that what they write does not land in the real one.
   const folder = mkdtempSync(path.join(os.tmpdir(), 'foldforge-test-'));
-  for (const name of ['package.json', 'src', 'node_modules', 'examples']) {
+  for (const name of ['package.json', 'scripts', 'src', 'node_modules', 'examples']) {
     symlinkSync(path.join(ROOT, name), path.join(folder, name));
   }
   const settings = { FOLDFORGE_DATA_DIR: path.join(folder, 'data') };
