@@ -58,7 +58,8 @@ describe('the observer of calls', () => {
   for (const [what, thrown, code, message, level] of cases) {
     it(`answers ${what} with ${Code[code]}, in a stream too, and keeps the cause to itself`, async () => {
       const { client, lines } = serviceThatThrows(thrown);
-      for (const call of [client.getWorkflow({}), collect(client.streamWorkflowEvents({}))]) {
+      for (const start of [() => client.getWorkflow({}), () => collect(client.streamWorkflowEvents({}))]) {
+        const call = start();
         const error = await refusal(call);
         assert.deepEqual([error.code, error.rawMessage], [code, message]);
       }

@@ -106,7 +106,7 @@ describe('connections to the database', () => {
     const onTaken = () => {
       taken += 1;
     };
-    const session = await holdExecutorLock({ databaseUrl: cable.url, executorId: 'e', waitMs: 0, onTaken, log });
+    const session = await holdExecutorLock({ databaseUrl: cable.url, executorId: 'e', waitMs: 2_000, onTaken, log });
     try {
       const name = 'foldforge-orchestrator executor lock';
       assert.equal(await sessions(name), 1);

@@ -134,11 +134,11 @@ describe('a stream of events', () => {
 
   it('is not there for a workflow that is missing or belongs to somebody else', async () => {
     const { id } = await orchestrator.client.submitWorkflow({ spec: specOf({ a: [] }) }, as('alice'));
-    for (const call of [
-      collect(stream('nowhere')),
-      collect(orchestrator.client.streamWorkflowEvents({ workflowId: id, fromEventId: 1n }, as('bob'))),
+    for (const follow of [
+      () => stream('nowhere'),
+      () => orchestrator.client.streamWorkflowEvents({ workflowId: id, fromEventId: 1n }, as('bob')),
     ]) {
-      const error = await refusal(call);
+      const error = await refusal(collect(follow()));
       assert.deepEqual([error.code, error.rawMessage], [Code.NotFound, 'workflow not found']);
     }
   });
