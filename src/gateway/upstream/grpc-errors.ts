@@ -33,8 +33,6 @@ const TOO_LARGE = /larger than (?:max|configured)|exceeds maximum|message length
 // Said by the one who was about to send it: the server of its answer, or we of the request.
 const TOO_LARGE_TO_SEND = /to send|writeMaxBytes/i;
 
-const TOO_LARGE_MESSAGE = 'the request is larger than the orchestrator takes';
-
 /**
  * A failed gRPC call as a GatewayError (contract/http.md, Errors). `signal` is the request's: when it was aborted the
  * client has gone away. NOT_FOUND gets one message, so that missing and foreign look the same.
@@ -49,11 +47,7 @@ export function fromGrpc(thrown: unknown, signal: AbortSignal): GatewayError {
   if (error.code === Code.NotFound) return new GatewayError('NOT_FOUND', 'not found', details);
   if ((error.code === Code.ResourceExhausted || error.code === Code.OutOfRange) && TOO_LARGE.test(message)) {
     const isRequest = answered !== TOO_LARGE_TO_SEND.test(message);
-    return new GatewayError(
-      isRequest ? 'PAYLOAD_TOO_LARGE' : 'UPSTREAM_RESPONSE_TOO_LARGE',
-      TOO_LARGE_MESSAGE,
-      details,
-    );
+    return new GatewayError(isRequest ? 'PAYLOAD_TOO_LARGE' : 'UPSTREAM_RESPONSE_TOO_LARGE', message, details);
   }
   if (error.code === Code.FailedPrecondition && hasReason(error, 'INSUFFICIENT_CREDITS')) {
     return new GatewayError('PAYMENT_REQUIRED', message, details);
