@@ -38,6 +38,11 @@ export const orchestratorSettings = {
   PRICE_PER_STEP: price('10', `credits per step, clamped to 0..${MAX_PRICE}`),
   MOCK_STEP_SECONDS: seconds('3', 'about how long each step of the mock runner takes', { min: 0, max: 3600 }),
   CONCURRENCY: number('32', 'steps that run at a time in this process', { min: 1, max: 1000 }),
+  EVENT_RETENTION_DAYS: number('0', 'days for which a workflow that is over keeps its events; 0 means for ever', {
+    min: 0,
+    max: 36_500,
+    fraction: true,
+  }),
   EXECUTOR_ID: executorId('local', 'name of this process; unique among the processes on one database'),
   LOG_LEVEL: choice(LOG_LEVELS, 'info', 'least level that is logged'),
 };
@@ -66,6 +71,8 @@ export interface OrchestratorConfig {
   readonly billing: BillingConfig;
   readonly mockStepSeconds: number;
   readonly concurrency: number;
+  /** 0 means for ever. */
+  readonly eventRetentionDays: number;
   readonly executorId: string;
   readonly logLevel: LogLevel;
 }
@@ -88,6 +95,7 @@ export function readOrchestratorConfig(environment: Environment): OrchestratorCo
     billing: { enabled: values.BILLING_ENABLED, pricePerStep: values.PRICE_PER_STEP },
     mockStepSeconds: values.MOCK_STEP_SECONDS / 1000,
     concurrency: values.CONCURRENCY,
+    eventRetentionDays: values.EVENT_RETENTION_DAYS,
     executorId: values.EXECUTOR_ID,
     logLevel: values.LOG_LEVEL,
   };

@@ -11,6 +11,8 @@ export interface Metrics {
   readonly stepFinished: (tool: string, outcome: 'succeeded' | 'failed' | 'cancelled') => void;
   /** Counts a step as in flight until the answer is called. */
   readonly stepRuns: () => () => void;
+  /** Counts stored events that were deleted because of their age. */
+  readonly eventsDeleted: (count: number) => void;
 }
 
 /** The metrics that dashboards know by name, in a registry of their own. */
@@ -36,6 +38,11 @@ export function createMetrics(): Metrics {
     registers,
   });
   const inFlight = new Gauge({ name: 'foldforge_steps_in_flight', help: 'Steps that run right now', registers });
+  const deletedEvents = new Counter({
+    name: 'foldforge_events_deleted_total',
+    help: 'Stored events that were deleted because of their age',
+    registers,
+  });
 
   return {
     registry,
@@ -48,6 +55,7 @@ export function createMetrics(): Metrics {
       inFlight.inc();
       return () => inFlight.dec();
     },
+    eventsDeleted: (count) => deletedEvents.inc(count),
   };
 }
 

@@ -4,6 +4,7 @@ import type { Log } from '../shared/log.ts';
 import { createBilling } from './accounts/billing.ts';
 import type { OrchestratorConfig } from './config.ts';
 import { createEventFeed } from './engine/event-feed.ts';
+import { startEventRetention } from './engine/event-retention.ts';
 import { createStepQueue } from './engine/step-queue.ts';
 import { createStepRuns } from './engine/step-runs.ts';
 import { createStepTransitions } from './engine/step-transitions.ts';
@@ -78,6 +79,7 @@ export async function startOrchestrator(config: OrchestratorConfig, parts: Orche
     const queue = await open(createStepQueue(databaseUrl, database, log));
 
     const metrics = createMetrics();
+    await open(startEventRetention({ database, days: config.eventRetentionDays, metrics, log }));
     const billing = createBilling(config.billing);
     const steps = createStepTransitions({ database, queue, billing, metrics });
     const runs = createStepRuns({ steps, runner, metrics, log });

@@ -3,6 +3,7 @@ import { type Timestamp, TimestampSchema } from '@bufbuild/protobuf/wkt';
 import { ArtifactSchema, ErrorDetailSchema, JobState } from '../gen/foldforge/common/v1/common_pb.ts';
 import {
   DesignedSequenceSchema,
+  EventGapSchema,
   type StepStatus,
   StepStatusSchema,
   type Workflow,
@@ -95,6 +96,16 @@ export function encodeEvent(workflow: WorkflowRow, eventId: bigint, change: Chan
 
 export function decodeEvent(body: Uint8Array): WorkflowEvent {
   return fromBinary(WorkflowEventSchema, body);
+}
+
+/** The event with id 0 that comes before `oldest` when some between it and `requested` are no longer stored. */
+export function gapBefore(oldest: WorkflowEvent, requested: bigint): WorkflowEvent {
+  return create(WorkflowEventSchema, {
+    workflowId: oldest.workflowId,
+    eventId: 0n,
+    at: oldest.at,
+    event: { case: 'gap', value: create(EventGapSchema, { requested, oldest: oldest.eventId }) },
+  });
 }
 
 /** The event with id 0 that opens a fresh subscription: the workflow as it is now. */

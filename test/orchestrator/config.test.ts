@@ -18,6 +18,7 @@ describe('the settings of the orchestrator', () => {
       billing: { enabled: false, pricePerStep: 10n },
       mockStepSeconds: 3,
       concurrency: 32,
+      eventRetentionDays: 0,
       executorId: 'local',
       logLevel: 'info',
     });
@@ -27,6 +28,10 @@ describe('the settings of the orchestrator', () => {
     assert.equal(read({ PRICE_PER_STEP: '-3' }).billing.pricePerStep, 0n);
     assert.equal(read({ PRICE_PER_STEP: '7' }).billing.pricePerStep, 7n);
     assert.equal(read({ PRICE_PER_STEP: '99999999999' }).billing.pricePerStep, 1_000_000n);
+  });
+
+  it('take a part of a day for the retention of events', () => {
+    assert.equal(read({ EVENT_RETENTION_DAYS: '0.25' }).eventRetentionDays, 0.25);
   });
 
   it('take the mock runner, with and without sidecars named', () => {
@@ -41,6 +46,7 @@ describe('the settings of the orchestrator', () => {
     'an unknown name': [{ DATABASE: 'x' }, /FOLDFORGE_ORCH__DATABASE is not a setting.*DATABASE_URL/],
     'a database of another kind': [{ DATABASE_URL: 'mysql://u:hunter2@h/d' }, /^FOLDFORGE_ORCH__DATABASE_URL must be/],
     'a price in words': [{ PRICE_PER_STEP: 'ten' }, /^FOLDFORGE_ORCH__PRICE_PER_STEP /],
+    'a retention that is negative': [{ EVENT_RETENTION_DAYS: '-1' }, /^FOLDFORGE_ORCH__EVENT_RETENTION_DAYS is "-1"/],
     'a bad executor id': [{ EXECUTOR_ID: 'a b' }, /^FOLDFORGE_ORCH__EXECUTOR_ID /],
     'no concurrency': [{ CONCURRENCY: '0' }, /^FOLDFORGE_ORCH__CONCURRENCY /],
     'a bad address': [{ BIND_ADDR: 'nonsense' }, /^FOLDFORGE_ORCH__BIND_ADDR /],

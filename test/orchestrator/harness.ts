@@ -1,6 +1,7 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { type CallOptions, type Client, ConnectError, createClient } from '@connectrpc/connect';
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
+import type { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
 import {
   OrchestratorService,
   type WorkflowEvent,
@@ -146,6 +147,12 @@ export async function collect(stream: AsyncIterable<WorkflowEvent>, label = 'the
   })();
   await within(label, reading, 12_000);
   return events;
+}
+
+/** The state that an event tells, of its step or of the whole workflow; undefined for a gap and for no event. */
+export function stateIn(event: WorkflowEvent | undefined): JobState | undefined {
+  const change = event?.event;
+  return change?.case === 'stepUpdate' || change?.case === 'workflowUpdate' ? change.value.state : undefined;
 }
 
 /** The code of the ConnectError that `promise` rejects with, and its message. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Code } from '@connectrpc/connect';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
-import { collect, eventually, refusal, specOf } from '../orchestrator/harness.ts';
+import { collect, eventually, refusal, specOf, stateIn } from '../orchestrator/harness.ts';
 import { createPrograms, settingsFor } from '../orchestrator/program.ts';
 import { startTestObjectStore, type TestObjectStore } from '../support/object-store.ts';
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
@@ -46,7 +46,7 @@ describe('an orchestrator that is ended', { concurrency: true }, () => {
       events.map(({ eventId }) => Number(eventId)),
       events.map((_, index) => index + 1),
     );
-    assert.equal(events.at(-1)?.event.value?.state, JobState.SUCCEEDED);
+    assert.equal(stateIn(events.at(-1)), JobState.SUCCEEDED);
     for (const stepId of Object.keys(graph)) {
       const own = events.flatMap(({ event }) =>
         event.case === 'stepUpdate' && event.value.stepId === stepId ? [event.value] : [],
@@ -75,6 +75,6 @@ describe('an orchestrator that is ended', { concurrency: true }, () => {
     assert.ok(performance.now() - signalledMs < 5_000);
     const second = await programs.start(settings);
     const events = await collect(second.client.streamWorkflowEvents({ workflowId: id, replay: true }));
-    assert.equal(events.at(-1)?.event.value?.state, JobState.SUCCEEDED);
+    assert.equal(stateIn(events.at(-1)), JobState.SUCCEEDED);
   });
 });

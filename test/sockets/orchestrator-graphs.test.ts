@@ -11,6 +11,7 @@ import {
   nothing,
   specOf,
   startTestOrchestrator,
+  stateIn,
 } from '../orchestrator/harness.ts';
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
 
@@ -82,13 +83,13 @@ describe(`any graph of steps (FC_SEED=${seed})`, () => {
         const follow = () => collect(orchestrator.client.streamWorkflowEvents({ workflowId: id, replay: true }), name);
         let events = await follow();
         check(run.graph, events);
-        for (let retries = 0; stateOf(events) === JobState.FAILED; retries++) {
+        for (let retries = 0; stateIn(events.at(-1)) === JobState.FAILED; retries++) {
           assert.ok(retries < 3, 'each step fails at most once');
           await orchestrator.client.retryWorkflow({ workflowId: id });
           events = await follow();
           check(run.graph, events);
         }
-        assert.equal(stateOf(events), JobState.SUCCEEDED);
+        assert.equal(stateIn(events.at(-1)), JobState.SUCCEEDED);
         const started = runner.jobs.filter(({ workflowId }) => workflowId === id);
         assert.equal(new Set(started.map(({ requestId }) => requestId)).size, started.length, 'no attempt ran twice');
       }),
@@ -121,7 +122,7 @@ describe(`any graph of steps (FC_SEED=${seed})`, () => {
         const events = await collect(client.streamWorkflowEvents({ workflowId: id, replay: true }));
         check(graph, events);
         const { state, stepStatuses } = await client.getWorkflow({ workflowId: id });
-        assert.equal(state, stateOf(events));
+        assert.equal(state, stateIn(events.at(-1)));
         assert.ok(state >= JobState.SUCCEEDED, 'it has ended');
         const live = stepStatuses.filter((step) => step.state < JobState.SUCCEEDED);
         if (state !== JobState.FAILED) assert.deepEqual(live, []);
@@ -150,10 +151,6 @@ async function accepted(call: Promise<unknown>): Promise<boolean> {
     assert.ok(error instanceof ConnectError && error.code === Code.FailedPrecondition, String(error));
     return false;
   }
-}
-
-function stateOf(events: readonly WorkflowEvent[]): JobState | undefined {
-  return events.at(-1)?.event.value?.state;
 }
 
 /** What must hold of every story. */

@@ -14,6 +14,7 @@ import {
   refusal,
   specOf,
   startTestOrchestrator,
+  stateIn,
   untilAborted,
 } from '../orchestrator/harness.ts';
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
@@ -57,9 +58,9 @@ describe('a workflow', () => {
 
   /** Events as short words, such as `a:RUNNING` for a step and `RUNNING` for the workflow. */
   const words = (events: readonly WorkflowEvent[]) =>
-    events.map(({ event }) => {
-      const state = stateNames.get(event.value!.state);
-      return event.case === 'stepUpdate' ? `${event.value.stepId}:${state}` : state;
+    events.map((told) => {
+      const state = stateNames.get(stateIn(told)!);
+      return told.event.case === 'stepUpdate' ? `${told.event.value.stepId}:${state}` : state;
     });
   const ids = (events: readonly WorkflowEvent[]) => events.map(({ eventId }) => Number(eventId));
   const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);

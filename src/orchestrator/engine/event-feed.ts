@@ -4,7 +4,7 @@ import type { Database } from '../store/database.ts';
 import { readEvents } from '../store/events.ts';
 import type { Listener } from '../store/listener.ts';
 import { findWorkflow, isTerminal } from '../store/workflows.ts';
-import { decodeEvent, snapshotOf } from '../wire.ts';
+import { decodeEvent, gapBefore, snapshotOf } from '../wire.ts';
 
 // What one slow reader can hold in memory.
 const BATCH = { limit: 100, maxBytes: 1024 * 1024 };
@@ -20,8 +20,8 @@ export interface FollowRequest {
 
 export interface EventFeed {
   /**
-   * Yields a workflow's events in order, and ends after the one that finished it. Throws NOT_FOUND, and the reason of
-   * `signal` when it aborts.
+   * Yields a workflow's events in order, and ends after the one that finished it. Wherever some are no longer stored, a
+   * gap comes first. Throws NOT_FOUND, and the reason of `signal` when it aborts.
    */
   readonly follow: (request: FollowRequest, signal: AbortSignal) => AsyncGenerator<WorkflowEvent, void, undefined>;
 }
@@ -42,11 +42,21 @@ export function createEventFeed({ pool }: Database, listener: Listener): EventFe
         const batch = await readEvents(pool, workflowId, cursor, BATCH);
         if (!batch) throw workflowNotFound();
         for (const body of batch.bodies) {
-          yield decodeEvent(body);
+          const event = decodeEvent(body);
+          // Looked for at each event, not only at the first: old ones may be deleted between two batches.
+          if (event.eventId > cursor + 1n) {
+            yield gapBefore(event, cursor);
+            signal.throwIfAborted();
+          }
+          yield event;
           signal.throwIfAborted();
+          cursor = event.eventId;
         }
-        cursor = batch.lastId;
-        if (cursor < batch.workflow.lastEventId) continue;
+        if (cursor < batch.workflow.lastEventId) {
+          // Whoever deleted them was not this program, which always keeps the last one.
+          if (batch.bodies.length === 0) throw new Error(`the last events of workflow ${workflowId} are not stored`);
+          continue;
+        }
         // A retried workflow has an older end in the middle of its history; only the last event is the end.
         if (isTerminal(batch.workflow.state)) return;
         await news.wait(signal);

@@ -22,8 +22,6 @@ export async function insertEvents(
 export interface EventBatch {
   /** WorkflowEvents as protobuf bytes, with ids after the cursor, rising. */
   readonly bodies: readonly Uint8Array[];
-  /** The id of the last of them, or the cursor. */
-  readonly lastId: bigint;
   /** At the moment of reading. */
   readonly workflow: { readonly state: State; readonly lastEventId: bigint };
 }
@@ -51,10 +49,6 @@ export async function readEvents(
   );
   if (!rows[0]) return undefined;
   const { state, lastEventId } = rows[0];
-  const events = rows.filter(({ eventId }) => eventId !== null);
-  return {
-    bodies: events.map(({ body }) => body),
-    lastId: events.at(-1)?.eventId ?? cursor,
-    workflow: { state, lastEventId },
-  };
+  const bodies = rows.filter(({ eventId }) => eventId !== null).map(({ body }) => body);
+  return { bodies, workflow: { state, lastEventId } };
 }
