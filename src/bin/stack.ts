@@ -68,7 +68,10 @@ export async function startStack(environment: Environment, dataDir: string): Pro
     const database = databaseUrl === '' ? await open(addPostgres(dataDir, log)) : {};
     const store = objectStore.endpoint === '' ? await open(addObjectStore(dataDir, objectStore.bucket, log)) : {};
     const orchestrator = await open(addOrchestrator({ ...given, ...database, ...store }));
-    const config = readGatewayConfig({ ...orchestrator, ...given, ...store });
+    // One gateway, so that what it makes up is as good as a secret that is shared.
+    const tickets = { [`${GATEWAY_PREFIX}STREAM_TICKET_SECRETS`]: randomBytes(24).toString('hex') };
+    const made = gatewayConfig.STREAM_TICKET_SECRETS.length === 0 ? tickets : {};
+    const config = readGatewayConfig({ ...orchestrator, ...given, ...store, ...made });
     const gateway = await startGateway(config, {
       log: createLog('foldforge-gateway', config.LOG_LEVEL),
       contract: readContract(new URL('../../openapi.yaml', import.meta.url)),

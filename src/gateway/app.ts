@@ -11,6 +11,7 @@ export interface AppParts {
   readonly identify: Middleware;
   readonly observe: Middleware;
   readonly authenticate: Middleware;
+  readonly authenticateStream: Middleware;
   readonly limitBody: Middleware;
   readonly validate: (operationId: string) => Middleware;
   readonly renderError: (thrown: unknown, c: RequestContext) => Response;
@@ -37,7 +38,8 @@ export function listRoutes({ workflows, events, artifacts, billing, health, ...p
     ['DELETE', '/v1/workflows/{id}', workflows.cancelWorkflow, key],
     ['POST', '/v1/workflows/{id}/retry', workflows.retryWorkflow, key],
     ['POST', '/v1/workflows/{id}/rank', workflows.rankDesigns, key, body],
-    ['GET', '/v1/workflows/{id}/events', events.streamWorkflowEvents, key],
+    ['GET', '/v1/workflows/{id}/events', events.streamWorkflowEvents, parts.authenticateStream],
+    ['POST', '/v1/workflows/{id}/stream-tickets', events.createStreamTicket, key],
     ['GET', '/v1/workflows/{id}/artifacts/{key}', artifacts.downloadArtifact, key],
     ['GET', '/v1/billing/balance', billing.getBalance, key],
     ['GET', '/v1/billing/ledger', billing.listLedger, key],

@@ -28,6 +28,19 @@ export const gatewaySettings = {
     max: 67_108_864,
   }),
   STREAM_STALL_SECONDS: setting.seconds('30', 'time for which a reader of events may take nothing'),
+  STREAM_MAX_PER_PRINCIPAL: setting.number('1000', 'event streams and long polls that one principal may have open', {
+    min: 1,
+    max: 1_000_000,
+  }),
+  STREAM_MAX_PER_PROCESS: setting.number('20000', 'event streams and long polls that the process may have open', {
+    min: 1,
+    max: 1_000_000,
+  }),
+  STREAM_TICKET_SECRETS: setting.secretList(
+    '',
+    'what signs stream tickets, 32 characters or more, shared by all replicas; several, with commas between them: the first signs, all are accepted; empty: made up at the start, for a single replica',
+    { optional: true, minLength: 32 },
+  ),
   UPSTREAM_LOSS_SECONDS: setting.seconds('30', 'how long event streams wait for a lost orchestrator to come back'),
   OBJECT_STORE_CONNECT_TIMEOUT_SECONDS: setting.seconds('5', 'connect bound'),
   OBJECT_STORE_READ_TIMEOUT_SECONDS: setting.seconds('30', 'idle-read bound while streaming'),

@@ -47,6 +47,8 @@ export interface Facts {
   input: Input;
   /** The answer is an event stream. */
   streaming: boolean;
+  /** The answer waits for the workflow, so the time it takes says nothing about the gateway. */
+  waiting: boolean;
   /** What broke the answer off after its first byte, other than the client. */
   brokenBy: GatewayError;
 }

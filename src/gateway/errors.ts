@@ -25,6 +25,7 @@ export const ERRORS = {
   UNSUPPORTED_MEDIA_TYPE: { status: 415, title: 'Unsupported media type', retryable: 'never' },
   RANGE_NOT_SATISFIABLE: { status: 416, title: 'Range not satisfiable', retryable: 'never' },
   QUOTA_EXCEEDED: { status: 429, title: 'Quota exceeded', retryable: 'always' },
+  TOO_MANY_STREAMS: { status: 429, title: 'Too many streams', retryable: 'always' },
   /** The client has gone away: nobody reads the answer, only the metrics count it. */
   CLIENT_CLOSED_REQUEST: { status: 499, title: 'Client closed request', retryable: 'never' },
   INTERNAL: {

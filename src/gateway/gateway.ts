@@ -4,14 +4,17 @@ import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import { drain, listen } from '../shared/listen.ts';
 import type { Log } from '../shared/log.ts';
 import { createApiKeys } from './access/api-keys.ts';
+import { createKeyWatch } from './access/key-watch.ts';
 import { createQuota } from './access/quota.ts';
 import { createStaticTokens } from './access/static-tokens.ts';
+import { createStreamSlots } from './access/stream-slots.ts';
+import { createStreamTickets } from './access/stream-tickets.ts';
 import { createApp } from './app.ts';
-import type { GatewayConfig } from './config.ts';
+import { GATEWAY_PREFIX, type GatewayConfig } from './config.ts';
 import type { Lifecycle } from './context.ts';
 import type { Contract } from './contract.ts';
 import { createMetrics } from './metrics.ts';
-import { createAuthenticate } from './middleware/authenticate.ts';
+import { createAuthenticate, createAuthenticateStream } from './middleware/authenticate.ts';
 import { createIdentify } from './middleware/identify.ts';
 import { createLimitBody } from './middleware/limit-body.ts';
 import { createObserve } from './middleware/observe.ts';
@@ -21,6 +24,7 @@ import { createArtifactRoutes } from './routes/artifacts.ts';
 import { createBillingRoutes } from './routes/billing.ts';
 import { createEventRoutes } from './routes/events.ts';
 import { createHealthRoutes } from './routes/health.ts';
+import { createLongPolls } from './routes/long-poll.ts';
 import { createWorkflowRoutes } from './routes/workflows.ts';
 import { createArtifactStore } from './upstream/artifact-store.ts';
 import { createEventHub } from './upstream/event-hub.ts';
@@ -30,6 +34,8 @@ import { createReadiness } from './upstream/readiness.ts';
 
 /** Longer than proxies keep an idle connection (nginx: 60 s), so that they never send a request into a closed one. */
 const KEEP_ALIVE_MS = 75_000;
+/** The longest that an open stream goes on between two looks at its key, in milliseconds. */
+const KEY_WATCH_MS = 15_000;
 
 export interface Gateway {
   readonly port: number;
@@ -71,26 +77,43 @@ export async function startGateway(
       followEvents(orchestrator, { ...follow, lossMs: config.UPSTREAM_LOSS_SECONDS, callTimeoutMs: timeoutMs }),
     metrics,
   );
+  const slots = createStreamSlots({
+    lifecycle,
+    metrics,
+    keyWatch: createKeyWatch(apiKeys, Math.min(config.HEARTBEAT_SECONDS, KEY_WATCH_MS)),
+    maxPerPrincipal: config.STREAM_MAX_PER_PRINCIPAL,
+    maxPerProcess: config.STREAM_MAX_PER_PROCESS,
+  });
+  const tickets = createStreamTickets(config.STREAM_TICKET_SECRETS);
+  if (config.STREAM_TICKET_SECRETS.length === 0) {
+    log.warn(`${GATEWAY_PREFIX}STREAM_TICKET_SECRETS is not set: stream tickets are good in this process alone`);
+  }
   const limits = {
     heartbeatMs: config.HEARTBEAT_SECONDS,
     bufferBytes: config.STREAM_BUFFER_BYTES,
     stallMs: config.STREAM_STALL_SECONDS,
   };
-  const drainDelayMs = config.SHUTDOWN_DELAY_SECONDS;
-  const events = createEventRoutes({ orchestrator, hub, metrics, lifecycle, limits, drainDelayMs, logFault });
+  const credentials = {
+    isStaticToken: createStaticTokens(config.API_TOKEN),
+    apiKeys: config.API_KEYS_ENABLED ? apiKeys : undefined,
+  };
+  const authenticate = createAuthenticate(credentials);
 
   const app = createApp({
     identify: createIdentify({ timeoutMs }),
     observe: createObserve({ metrics, log, lifecycle }),
-    authenticate: createAuthenticate({
-      isStaticToken: createStaticTokens(config.API_TOKEN),
-      apiKeys: config.API_KEYS_ENABLED ? apiKeys : undefined,
-    }),
+    authenticate,
+    authenticateStream: createAuthenticateStream(authenticate, tickets, credentials),
     limitBody: createLimitBody({ limitBytes: config.BODY_LIMIT_BYTES }),
     validate: await createValidate(contract),
     renderError,
-    workflows: createWorkflowRoutes({ orchestrator, quota: createQuota(orchestrator, apiKeys) }),
-    events,
+    workflows: createWorkflowRoutes({
+      orchestrator,
+      quota: createQuota(orchestrator, apiKeys),
+      longPolls: createLongPolls({ hub, slots }),
+      timeoutMs,
+    }),
+    events: createEventRoutes({ orchestrator, hub, slots, tickets, metrics, lifecycle, limits, logFault }),
     artifacts: createArtifactRoutes({
       orchestrator,
       store,
@@ -111,7 +134,7 @@ export async function startGateway(
 
   async function stop(): Promise<void> {
     lifecycle.draining = true;
-    events.endAll();
+    slots.drain(config.SHUTDOWN_DELAY_SECONDS);
     await sleep(config.SHUTDOWN_DELAY_SECONDS);
     await drain(server, Math.max(0, config.SHUTDOWN_GRACE_SECONDS - config.SHUTDOWN_DELAY_SECONDS));
     orchestrator.close();

@@ -17,7 +17,7 @@ export function createMetrics() {
     }),
     requestDuration: new Histogram({
       name: 'foldforge_gateway_http_request_duration_seconds',
-      help: 'Time from request to answer, without event streams.',
+      help: 'Time from request to answer, without event streams and long polls.',
       labelNames: ['method', 'path'],
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
       registers,
@@ -35,6 +35,12 @@ export function createMetrics() {
     streamCuts: new Counter({
       name: 'foldforge_gateway_event_stream_cuts_total',
       help: 'Event streams cut off because their reader fell behind.',
+      registers,
+    }),
+    streamRefusals: new Counter({
+      name: 'foldforge_gateway_event_stream_refusals_total',
+      help: 'Event streams and long polls refused: a cap of the principal or the process was reached, or a shutdown.',
+      labelNames: ['reason'],
       registers,
     }),
     keyLookups: new Counter({

@@ -85,11 +85,19 @@ export function secret(defaultText: string, desc: string): Setting<string> {
   return setting((value) => value, defaultText, desc, true);
 }
 
-/** Comma-separated, at least one. */
-export function secretList(defaultText: string, desc: string): Setting<readonly string[]> {
+/** Comma-separated, at least one unless `optional`, each of at least `minLength` characters. */
+export function secretList(
+  defaultText: string,
+  desc: string,
+  { optional = false, minLength = 1 } = {},
+): Setting<readonly string[]> {
   const parse = (value: string) => {
+    if (value === '' && optional) return [];
     const items = value.split(',').map((item) => item.trim());
     if (items.includes('')) throw new Error('has an empty entry; write the values with commas between them');
+    if (items.some((item) => item.length < minLength)) {
+      throw new Error(`has an entry of fewer than ${minLength} characters`);
+    }
     return items;
   };
   return setting<readonly string[]>(parse, defaultText, desc, true);

@@ -99,7 +99,8 @@ describe('openapi.yaml', () => {
       const statuses = new Set(Object.keys(responses as Node));
       assert.ok(summary && (tags as string[]).length === 1, operationId);
       const expected = ['400', '500'];
-      if (!security) expected.push('401', '403', '404', '409', '501', '502', '503', '504');
+      if (!security || (security as object[]).length > 0)
+        expected.push('401', '403', '404', '409', '501', '502', '503', '504');
       if (requestBody) expected.push('413', '415');
       for (const status of expected) assert.ok(statuses.has(status), `${operationId} lacks ${status}`);
       assert.ok(
@@ -124,15 +125,17 @@ describe('openapi.yaml', () => {
     const limits = { heartbeatMs: 1, bufferBytes: 1, stallMs: 1 };
     const parts = {
       authenticate: async () => undefined,
+      authenticateStream: async () => undefined,
       limitBody: async () => undefined,
-      workflows: createWorkflowRoutes({ orchestrator: nothing, quota: nothing }),
+      workflows: createWorkflowRoutes({ orchestrator: nothing, quota: nothing, longPolls: nothing, timeoutMs: 1 }),
       events: createEventRoutes({
         orchestrator: nothing,
         hub: nothing,
         metrics: nothing,
         lifecycle: nothing,
+        slots: nothing,
+        tickets: nothing,
         limits,
-        drainDelayMs: 0,
         logFault: nothing,
       }),
       artifacts: createArtifactRoutes({ orchestrator: nothing, store: nothing, idleMs: 1, logFault: nothing }),
@@ -142,13 +145,17 @@ describe('openapi.yaml', () => {
     const table = listRoutes(parts).map(([method, path, handler, ...guards]) => ({
       route: `${method} ${path}`,
       operationId: handler.name,
-      credential: guards.includes(parts.authenticate),
+      credentials: guards.includes(parts.authenticate)
+        ? 'key'
+        : guards.includes(parts.authenticateStream)
+          ? 'ticket'
+          : '',
       body: guards.includes(parts.limitBody),
     }));
     const documented = operations.map(({ method, path, operation }) => ({
       route: `${method} ${path}`,
       operationId: operation.operationId,
-      credential: operation.security === undefined,
+      credentials: operation.security === undefined ? 'key' : operation.security.length > 0 ? 'ticket' : '',
       body: operation.requestBody !== undefined,
     }));
     const byRoute = (a: { route: string }, b: { route: string }) => a.route.localeCompare(b.route);

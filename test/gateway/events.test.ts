@@ -198,30 +198,31 @@ describe('event streams', () => {
     for (const cursor of ['1', '1', '1']) watchers.push(collectSse(await open(id, { 'Last-Event-ID': cursor })));
     await until('all are watching', async () => (await watching()) === 4);
     for (let index = 2; index <= 5; index++) step(id, index / 10);
-    // The first one has brought nothing, so nobody can tell where it stands.
-    await until('the others share one stream', () => fake.openStreams() === 2);
+    await until('all share one stream', () => fake.openStreams() === 1);
     fake.workflowUpdate(id, JobState.SUCCEEDED);
     const [, ...others] = await within('all end', Promise.all(watchers));
     for (const events of others) assert.deepEqual(idsOf(events), ['2', '3', '4', '5', '6']);
   });
 
-  it('shares a stream only among watchers of one principal', async () => {
+  it('shares a stream among all who may see the workflow, and with nobody else', async () => {
     const own = await startTestGateway({ ORCHESTRATOR_ENDPOINT: fake.endpoint, API_KEYS_ENABLED: 'true' });
-    fake.keys.set(createHash('sha256').update('alices-key').digest('hex'), { principal: 'alice', limit: 0n, used: 0n });
+    for (const name of ['alice', 'bob']) {
+      const hash = createHash('sha256').update(`the-key-of-${name}`).digest('hex');
+      fake.keys.set(hash, { principal: name, limit: 0n, used: 0n });
+    }
     const id = running('alice');
-    const watch = (token: string) =>
-      fetch(`${own.url}/v1/workflows/${id}/events`, { headers: { Authorization: `Bearer ${token}` } });
-    const watchers = [collectSse(await watch('alices-key')), collectSse(await watch('dev-token'))];
-    await until('both are watching', () => fake.openStreams() === 2);
+    const watch = (token: string) => own.request(`/v1/workflows/${id}/events`, { headers: bearer(token) });
+    const watchers = [collectSse(await watch('the-key-of-alice'))];
+    await until('the first is watching', () => fake.openStreams() === 1);
+    watchers.push(collectSse(await watch('dev-token')));
+    await until('both are watching', async () => (await watching(own)) === 2);
+    assert.equal((await watch('the-key-of-bob')).status, 404, 'although the stream is open');
     step(id, 0.1);
+    await until('both share one stream', () => fake.openStreams() === 1);
     step(id, 0.2);
     fake.workflowUpdate(id, JobState.SUCCEEDED);
     for (const events of await within('both end', Promise.all(watchers)))
       assert.deepEqual(idsOf(events), ['1', '2', '3']);
-    const principals = fake.calls
-      .filter(({ rpc }) => rpc === 'streamWorkflowEvents')
-      .map(({ headers }) => headers.get('ff-principal'));
-    assert.deepEqual(principals.sort(), ['alice', null]);
     await own.close();
   });
 
@@ -271,6 +272,55 @@ describe('event streams', () => {
     const events = await within('the end', collectSse(await open(id)));
     assert.equal(events.at(-1)?.data, '{"state":"UNKNOWN"}');
     assert.ok(fake.countCalls('streamWorkflowEvents') <= 2);
+  });
+
+  it('gives the cursor back before there is an event', async () => {
+    const id = running();
+    for (let index = 1; index <= 3; index++) step(id, index / 10);
+    const [, second] = await collectSse(await open(id, { 'Last-Event-ID': '3' }), (seen) => seen.length === 2);
+    assert.deepEqual(second, { id: '3' });
+    const fresh = await collectSse(await open(id), (seen) => updates(seen).length === 1);
+    assert.ok(fresh.every(({ id: eventId }) => eventId === undefined));
+  });
+
+  it('says what is missing when the store no longer has it, to each reader for itself', async () => {
+    const id = running();
+    for (let index = 1; index <= 9; index++) step(id, index / 10);
+    fake.forgetEvents(id, 7n);
+    const readers = ['2', '6', '8', '4'].map(async (cursor) => collectSse(await open(id, { 'Last-Event-ID': cursor })));
+    await until('all are watching', async () => (await watching()) === 4);
+    fake.workflowUpdate(id, JobState.SUCCEEDED);
+    const seen = (await within('all end', Promise.all(readers))).map((events) => ({
+      gaps: events.filter(({ event }) => event === 'gap').map(({ id: eventId, data }) => [eventId, data]),
+      ids: idsOf(events),
+      order:
+        events.findIndex(({ event }) => event === 'gap') < events.findIndex(({ event }) => event?.endsWith('_update')),
+    }));
+    assert.deepEqual(seen, [
+      { gaps: [[undefined, '{"requested":2,"oldest":7}']], ids: ['7', '8', '9', '10'], order: true },
+      { gaps: [], ids: ['7', '8', '9', '10'], order: true },
+      { gaps: [], ids: ['9', '10'], order: true },
+      { gaps: [[undefined, '{"requested":4,"oldest":7}']], ids: ['7', '8', '9', '10'], order: true },
+    ]);
+  });
+
+  it('tells those who watch of a gap that came while the orchestrator was lost', async () => {
+    const id = running();
+    step(id, 0.1);
+    const stream = collectSse(await open(id, { 'Last-Event-ID': '1' }));
+    await until('it is watching', () => fake.openStreams() === 1);
+    fake.onCall('getWorkflow', () => {
+      throw new ConnectError('down', Code.Unavailable);
+    });
+    fake.dropConnections();
+    await until('it is lost', () => fake.openStreams() === 0);
+    for (let index = 2; index <= 6; index++) step(id, index / 10);
+    fake.forgetEvents(id, 5n);
+    fake.clearFaults();
+    fake.workflowUpdate(id, JobState.SUCCEEDED);
+    const events = await within('the end', stream);
+    assert.equal(events.find(({ event }) => event === 'gap')?.data, '{"requested":1,"oldest":5}');
+    assert.deepEqual(idsOf(events), ['5', '6', '7']);
   });
 
   it('says error, retryable, when the orchestrator stays lost', async () => {
@@ -363,6 +413,8 @@ describe('event streams', () => {
     assert.ok(!events.some(({ event }) => event === 'end' || event === 'error'));
   });
 });
+
+const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
 
 /** The first event with this name; then the reader leaves. */
 async function readOne(response: Response, name: string): Promise<SseEvent> {

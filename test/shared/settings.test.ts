@@ -10,6 +10,7 @@ const settings = {
   WAIT: setting.seconds('1.5', ''),
   TOKEN: setting.secret('', ''),
   TOKENS: setting.secretList('a,b', ''),
+  SECRETS: setting.secretList('', '', { optional: true, minLength: 4 }),
   URL: setting.httpUrl('http://x/', ''),
   LEVEL: setting.choice(['low', 'high'], 'low', ''),
 };
@@ -29,6 +30,7 @@ describe('settings', () => {
       WAIT: 1500,
       TOKEN: '',
       TOKENS: ['a', 'b'],
+      SECRETS: [],
       URL: 'http://x',
       LEVEL: 'low',
     });
@@ -61,6 +63,8 @@ describe('settings', () => {
       [{ COUNT_FILE: '/x' }, /T__COUNT_FILE is not a setting/],
       [{ TOKEN: 'canary', TOKEN_FILE: '/x' }, /^T__TOKEN_FILE and T__TOKEN are both set$/],
       [{ TOKEN_FILE: '/no/such/file' }, /cannot be read \(ENOENT\)/],
+      [{ SECRETS: 'long,sho' }, /^T__SECRETS has an entry of fewer than 4 characters$/],
+      [{ SECRETS: 'long,' }, /^T__SECRETS has an empty entry/],
       [{ COUNT: 'a\nb', FLAG: 'x' }, /T__COUNT .*T__FLAG/],
     ];
     for (const [environment, message] of cases) {

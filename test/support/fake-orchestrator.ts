@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
-import { createServer, type ServerHttp2Session } from 'node:http2';
+import { createServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
-import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
-import { connectNodeAdapter } from '@connectrpc/connect-node';
+import { Code, ConnectError, type ConnectRouter, createConnectRouter, type HandlerContext } from '@connectrpc/connect';
+import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
 import {
   OrchestratorService,
@@ -28,18 +28,28 @@ export interface RecordedCall {
 
 export type FakeOrchestrator = Awaited<ReturnType<typeof startFakeOrchestrator>>;
 
+/** How an event stream ends before its time: as if it were over, with an error, or by RST_STREAM with this code. */
+export type StreamBreak = 'end' | { readonly error: Code } | { readonly reset: number };
+
+interface OpenStream {
+  readonly workflowId: string;
+  broken?: 'end' | { readonly error: Code };
+}
+
 /**
- * A minimal orchestrator over real gRPC: the base contract, held in memory, without any of our additions (`replay` and
- * `resets_at` are ignored; `health: false` leaves the health service out). Tests tell it what to hold and how to fail.
+ * A minimal orchestrator over real gRPC: the base contract, held in memory, without any of our additions (`resets_at` is
+ * ignored, and `replay` unless it is switched on; `health: false` leaves the health service out). It takes `maxStreams`
+ * on one connection. Tests tell it what to hold and how to fail.
  */
-export async function startFakeOrchestrator({ health = false, port = 0 } = {}) {
-  const workflows = new Map<string, { workflow: Workflow; owner: string; events: WorkflowEvent[] }>();
+export async function startFakeOrchestrator({ health = false, replay = false, port = 0, maxStreams = 2 ** 31 } = {}) {
+  const workflows = new Map<string, { workflow: Workflow; owner: string; events: WorkflowEvent[]; oldest: bigint }>();
   const keys = new Map<string, { principal: string; limit: bigint; used: bigint; denyReason?: string }>();
   const calls: RecordedCall[] = [];
   const faults = new Map<RpcName, () => unknown>();
   const sessions = new Set<ServerHttp2Session>();
   const changed = new EventEmitter().setMaxListeners(0);
-  let openStreams = 0;
+  const openStreams = new Set<OpenStream>();
+  const rawStreams = new Set<ServerHttp2Stream>();
 
   /** Records the call, and fails it when the test wants that. */
   async function enter(rpc: RpcName, request: unknown, context: HandlerContext): Promise<string> {
@@ -86,28 +96,41 @@ export async function startFakeOrchestrator({ health = false, port = 0 } = {}) {
       },
       async *streamWorkflowEvents(request, context) {
         const owner = await enter('streamWorkflowEvents', request, context);
-        const { workflow, events } = visible(request.workflowId, owner);
+        const entry = visible(request.workflowId, owner);
+        const { workflow, events } = entry;
         const over = () => workflow.state >= JobState.SUCCEEDED;
         let last = request.fromEventId;
-        openStreams++;
+        let read = 0;
+        const stream: OpenStream = { workflowId: workflow.id };
+        openStreams.add(stream);
         try {
-          if (last === 0n) {
+          if (last === 0n && !(replay && request.replay)) {
             last = events.at(-1)?.eventId ?? 0n;
             yield { workflowId: workflow.id, event: { case: 'workflowUpdate' as const, value: workflow } };
           }
           for (;;) {
             const wake = once(changed, workflow.id, { signal: context.signal });
             wake.catch(() => undefined);
-            for (const event of events.filter(({ eventId }) => eventId > last)) {
+            if (last + 1n < entry.oldest) {
+              const gap = { requested: last, oldest: entry.oldest };
+              last = entry.oldest - 1n;
+              yield { workflowId: workflow.id, event: { case: 'gap' as const, value: gap } };
+            }
+            const unread = events.slice(read);
+            read = events.length;
+            for (const event of unread.filter(({ eventId }) => eventId > last)) {
+              if (stream.broken) break;
               last = event.eventId;
               yield event;
             }
-            if (last < (events.at(-1)?.eventId ?? 0n)) continue;
+            if (stream.broken === 'end') return;
+            if (stream.broken) throw new ConnectError('broken by the test', stream.broken.error);
+            if (read < events.length) continue;
             if (over()) return;
             await wake;
           }
         } finally {
-          openStreams--;
+          openStreams.delete(stream);
           changed.emit('stream');
         }
       },
@@ -179,14 +202,33 @@ export async function startFakeOrchestrator({ health = false, port = 0 } = {}) {
   function put(init: MessageInitShape<typeof WorkflowSchema>, owner = ''): Workflow {
     const now = timestampFromDate(new Date());
     const workflow = create(WorkflowSchema, { id: randomUUID(), createdAt: now, updatedAt: now, ...init });
-    workflows.set(workflow.id, { workflow, owner, events: [] });
+    workflows.set(workflow.id, { workflow, owner, events: [], oldest: 0n });
     return workflow;
   }
 
-  const server = createServer({ maxSessionMemory: 256 }, connectNodeAdapter({ routes }));
+  const router = createConnectRouter();
+  routes(router);
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  const settings = { maxConcurrentStreams: maxStreams };
+  const server = createServer({ maxSessionMemory: 256, settings }, (request, response) => {
+    const handler = handlers.get(request.url);
+    if (!handler) {
+      response.writeHead(404).end();
+      return;
+    }
+    // What a handler throws is part of the answer. Only a connection that broke is thrown here, as tests want it to.
+    handler(universalRequestFromNodeRequest(request, response, undefined, undefined))
+      .then((answer) => universalResponseToNodeResponse(answer, response))
+      .catch(() => {});
+  });
   server.on('session', (session) => {
     sessions.add(session);
     session.once('close', () => sessions.delete(session));
+  });
+  server.on('stream', (stream, headers) => {
+    if (!headers[':path']?.endsWith('/StreamWorkflowEvents')) return;
+    rawStreams.add(stream);
+    stream.once('close', () => rawStreams.delete(stream));
   });
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
 
@@ -207,13 +249,36 @@ export async function startFakeOrchestrator({ health = false, port = 0 } = {}) {
       const workflow = create(WorkflowSchema, { ...workflows.get(id)!.workflow, state });
       append(id, { case: 'workflowUpdate', value: workflow });
     },
+    /** Stores no event before this id any more. Who asks for one is told of a gap: our addition to the contract. */
+    forgetEvents(id: string, oldest: bigint): void {
+      workflows.get(id)!.oldest = oldest;
+    },
     /** Runs `fault` in each call of `rpc`; it may throw or wait. */
     onCall(rpc: RpcName, fault: () => unknown): void {
       faults.set(rpc, fault);
     },
     clearFaults: () => faults.clear(),
     countCalls: (rpc: RpcName) => calls.filter((call) => call.rpc === rpc).length,
-    openStreams: () => openStreams,
+    openStreams: () => openStreams.size,
+    /**
+     * Breaks one of the open event streams: the first for `position` 0, the last just below 1. Returns whether there was
+     * one.
+     */
+    breakStream(how: StreamBreak, position = 0): boolean {
+      if (how !== 'end' && 'reset' in how) {
+        const raw = at([...rawStreams], position);
+        raw?.close(how.reset);
+        return raw !== undefined;
+      }
+      const stream = at(
+        [...openStreams].filter(({ broken }) => !broken),
+        position,
+      );
+      if (!stream) return false;
+      stream.broken = how;
+      changed.emit(stream.workflowId);
+      return true;
+    },
     changed,
     /** Breaks every connection, as a crash does. */
     dropConnections(): void {
@@ -225,3 +290,6 @@ export async function startFakeOrchestrator({ health = false, port = 0 } = {}) {
     },
   };
 }
+
+/** The element at `position`, from 0 for the first to just below 1 for the last. */
+const at = <T>(list: readonly T[], position: number): T | undefined => list[Math.floor(position * list.length)];

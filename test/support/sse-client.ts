@@ -36,6 +36,6 @@ export async function collectSse(
   return events;
 }
 
-/** The ids of those events that have one. */
+/** The ids of those events that have one; an id without data is the cursor, given back. */
 export const idsOf = (events: readonly SseEvent[]): string[] =>
-  events.flatMap(({ id }) => (id === undefined ? [] : [id]));
+  events.flatMap(({ id, data }) => (id === undefined || data === undefined ? [] : [id]));

@@ -13,6 +13,8 @@ const KEY_PREFIX = 'ffk';
 const PRINCIPAL = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 const NEVER = new AbortController().signal;
 
+export type ApiKeys = ReturnType<typeof createApiKeys>;
+
 export interface ApiKeyParts {
   readonly orchestrator: Pick<Orchestrator, 'authenticateApiKey'>;
   readonly metrics: Pick<Metrics, 'keyLookups'>;
@@ -49,34 +51,40 @@ export function createApiKeys({ orchestrator, metrics, ttlMs, maxEntries, lookup
     return caller;
   }
 
+  /** Throws UNAUTHENTICATED, KEY_REVOKED or KEY_EXPIRED for a bad key, and UNAVAILABLE when nobody can say. */
+  async function resolveHash(keyHash: string, metadata: Call['metadata'] = {}): Promise<Caller> {
+    const caller = callers.get(keyHash);
+    if (caller) {
+      metrics.keyLookups.inc({ result: 'hit' });
+      return caller;
+    }
+    const refusal = refusals.get(keyHash);
+    if (refusal) {
+      metrics.keyLookups.inc({ result: 'negative' });
+      throw refusal;
+    }
+    let lookup = pending.get(keyHash);
+    if (!lookup) {
+      metrics.keyLookups.inc({ result: 'miss' });
+      lookup = lookUp(keyHash, metadata).finally(() => pending.delete(keyHash));
+      lookup.catch((error: GatewayError) => {
+        if (error.status >= 500) metrics.keyLookups.inc({ result: 'error' });
+      });
+      pending.set(keyHash, lookup);
+    } else metrics.keyLookups.inc({ result: 'shared' });
+    return lookup;
+  }
+
   return {
-    /** Throws UNAUTHENTICATED, KEY_REVOKED or KEY_EXPIRED for a bad key, and UNAVAILABLE when nobody can say. */
+    resolveHash,
+
+    /** The same for a key as it was presented: one that we cannot have made is refused without a lookup. */
     async resolve(token: string, metadata: Call['metadata']): Promise<Caller> {
       if (tokenChecksum(token, KEY_PREFIX) === 'invalid') {
         metrics.keyLookups.inc({ result: 'checksum' });
         throw refused('');
       }
-      const keyHash = hash('sha256', token);
-      const caller = callers.get(keyHash);
-      if (caller) {
-        metrics.keyLookups.inc({ result: 'hit' });
-        return caller;
-      }
-      const refusal = refusals.get(keyHash);
-      if (refusal) {
-        metrics.keyLookups.inc({ result: 'negative' });
-        throw refusal;
-      }
-      let lookup = pending.get(keyHash);
-      if (!lookup) {
-        metrics.keyLookups.inc({ result: 'miss' });
-        lookup = lookUp(keyHash, metadata).finally(() => pending.delete(keyHash));
-        lookup.catch((error: GatewayError) => {
-          if (error.status >= 500) metrics.keyLookups.inc({ result: 'error' });
-        });
-        pending.set(keyHash, lookup);
-      } else metrics.keyLookups.inc({ result: 'shared' });
-      return lookup;
+      return resolveHash(hash('sha256', token), metadata);
     },
 
     /** Forgets a key that the orchestrator has refused after all. */

@@ -8,6 +8,22 @@ export function readBearerToken(authorization: string | undefined): string {
   return match[1]!;
 }
 
+// The names under which keys are sent in queries elsewhere, and anything of the form of our keys.
+const KEY_IN_QUERY =
+  /[?&](?:access_?token|api_?key|apikey|auth|authorization|bearer|key|token)=|ffk_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}/i;
+
+/** URLs are logged on their way: a long-lived key in one is refused with what to do instead. Throws INVALID_ARGUMENT. */
+export function refuseKeyInQuery(target: string): void {
+  const query = target.indexOf('?');
+  if (query >= 0 && KEY_IN_QUERY.test(target.slice(query))) throw keyInQuery();
+}
+
+export function keyInQuery(): GatewayError {
+  const message =
+    'a key does not belong in a URL, where it is logged: send Authorization: Bearer <API key>; for an EventSource, get a ticket from POST /v1/workflows/{id}/stream-tickets and send ?ticket=<ticket>';
+  return new GatewayError('INVALID_ARGUMENT', message, { faults: [{ pointer: '#/query', message }] });
+}
+
 export function unauthenticated(
   message: string,
   code: 'UNAUTHENTICATED' | 'KEY_REVOKED' | 'KEY_EXPIRED' = 'UNAUTHENTICATED',

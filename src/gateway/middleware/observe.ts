@@ -24,7 +24,7 @@ export function createObserve({ metrics, log, lifecycle }: ObserveParts): Middle
     const method = METHODS.has(incoming.method ?? '') ? incoming.method! : 'OTHER';
     const durationMs = performance.now() - startedAt;
     metrics.requests.inc({ method, path: route, status });
-    if (!streamed) metrics.requestDuration.observe({ method, path: route }, durationMs / 1000);
+    if (!streamed && !c.get('waiting')) metrics.requestDuration.observe({ method, path: route }, durationMs / 1000);
     log[QUIET.has(route) ? 'debug' : 'info'](
       {
         request_id: requestId,

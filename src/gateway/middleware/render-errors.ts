@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { RequestError } from '@hono/node-server';
 import type { Log } from '../../shared/log.ts';
-import type { RequestContext } from '../context.ts';
+import type { Facts, RequestContext } from '../context.ts';
 import { errorBody, errorHeaders, GatewayError, toGatewayError } from '../errors.ts';
 
 /** Renders whatever was thrown: one body for every error, and from 500 on the cause goes to the log alone. */
 export function createRenderErrors({ log }: { log: Log }) {
-  function logFault(error: GatewayError, c: RequestContext): void {
+  function logFault(error: GatewayError, { requestId, route }: Pick<Facts, 'requestId' | 'route'>): void {
     if (error.status < 500) return;
-    log.error({ request_id: c.var.requestId, route: c.var.route, code: error.code, err: error }, error.message);
+    log.error({ request_id: requestId, route, code: error.code, err: error }, error.message);
   }
 
   return {
@@ -16,7 +16,7 @@ export function createRenderErrors({ log }: { log: Log }) {
 
     renderError(thrown: unknown, c: RequestContext): Response {
       const error = toGatewayError(thrown);
-      logFault(error, c);
+      logFault(error, c.var);
       const method = c.env.incoming.method ?? 'GET';
       const body = JSON.stringify(errorBody(error, c.var.requestId, method));
       return new Response(body, {

@@ -1,3 +1,6 @@
+import { hash } from 'node:crypto';
+import { matchesEntityTag } from '../wire/entity-tags.ts';
+
 /** A JSON answer. BigInts must have become exact integers in `wire`; `undefined` members are left out. */
 export function answerJson(value: unknown, status = 200, headers: Readonly<Record<string, string>> = {}): Response {
   return answerText(JSON.stringify(value), { 'Content-Type': 'application/json', ...headers }, status);
@@ -8,5 +11,18 @@ export function answerText(body: string, headers: Readonly<Record<string, string
   return new Response(body, { status, headers: { ...headers, 'Content-Length': String(Buffer.byteLength(body)) } });
 }
 
-/** Workflow reads may be kept by the client alone, and only if it asks each time. */
-export const WORKFLOW_CACHE = { 'Cache-Control': 'private, no-cache' };
+/**
+ * A workflow read: the client alone may keep it, and only if it asks each time. It is then answered with 304 while
+ * `ifNoneMatch` names what the answer would be (RFC 9110, section 13.1.2).
+ */
+export function answerRead(
+  value: unknown,
+  ifNoneMatch: string | undefined,
+  headers?: Record<string, string>,
+): Response {
+  const body = JSON.stringify(value);
+  const etag = `"${hash('sha256', body, 'base64url')}"`;
+  const validators = { ...headers, ETag: etag, 'Cache-Control': 'private, no-cache' };
+  if (matchesEntityTag(ifNoneMatch, etag)) return new Response(null, { status: 304, headers: validators });
+  return answerText(body, { 'Content-Type': 'application/json', ...validators });
+}

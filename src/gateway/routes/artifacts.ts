@@ -1,5 +1,5 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
-import type { RequestContext } from '../context.ts';
+import type { Facts, RequestContext } from '../context.ts';
 import { GatewayError } from '../errors.ts';
 import type { ArtifactStore } from '../upstream/artifact-store.ts';
 import type { Orchestrator } from '../upstream/orchestrator.ts';
@@ -14,7 +14,7 @@ interface ArtifactParts {
   readonly store: ArtifactStore;
   /** How long the store may be silent in the middle of a file, in milliseconds. */
   readonly idleMs: number;
-  readonly logFault: (error: GatewayError, c: RequestContext) => void;
+  readonly logFault: (error: GatewayError, request: Pick<Facts, 'requestId' | 'route'>) => void;
 }
 
 /** Handler of the tag `artifacts`. The store is asked only for keys that this caller's workflow made. */
@@ -48,7 +48,7 @@ export function createArtifactRoutes({ orchestrator, store, idleMs, logFault }: 
       const onBroken = (error: Error) => {
         const fault = new GatewayError('STORE_ERROR', `a transfer broke off: ${error.message}`, { cause: error });
         c.set('brokenBy', fault);
-        logFault(fault, c);
+        logFault(fault, c.var);
       };
       await transfer({ body, outgoing, idleMs, onBroken });
       return RESPONSE_ALREADY_SENT;

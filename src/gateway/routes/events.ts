@@ -1,11 +1,16 @@
+import type { ServerResponse } from 'node:http';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
-import type { Lifecycle, RequestContext } from '../context.ts';
+import type { StreamSlot, StreamSlots } from '../access/stream-slots.ts';
+import type { StreamTickets } from '../access/stream-tickets.ts';
+import type { Facts, Lifecycle, RequestContext } from '../context.ts';
 import { errorBody, type Fault, GatewayError, toGatewayError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
-import type { createEventHub } from '../upstream/event-hub.ts';
+import type { EventHub, Mark, Watch } from '../upstream/event-hub.ts';
 import { isOverAt } from '../upstream/follow-events.ts';
 import type { Orchestrator } from '../upstream/orchestrator.ts';
 import {
+  changedAtMs,
+  cursorFrame,
   endFrame,
   HEARTBEAT_COMMENT,
   HEARTBEAT_EVENT,
@@ -15,18 +20,21 @@ import {
   snapshotFrame,
 } from '../wire/sse.ts';
 import { isTerminal } from '../wire/workflow-json.ts';
-import { createEventWriter, type EventWriter } from './event-writer.ts';
+import { answerJson } from './answer.ts';
+import { createEventWriter } from './event-writer.ts';
 
 interface EventParts {
   readonly orchestrator: Orchestrator;
-  readonly hub: ReturnType<typeof createEventHub>;
+  readonly hub: EventHub;
+  readonly slots: StreamSlots;
+  readonly tickets: StreamTickets;
   readonly metrics: Pick<Metrics, 'openStreams' | 'streamCuts'>;
   readonly lifecycle: Lifecycle;
   readonly limits: Parameters<typeof createEventWriter>[2];
-  /** How long the listener goes on after the shutdown has begun, in milliseconds. */
-  readonly drainDelayMs: number;
-  readonly logFault: (error: GatewayError, c: RequestContext) => void;
+  readonly logFault: (error: GatewayError, request: LoggedRequest) => void;
 }
+
+type LoggedRequest = Pick<Facts, 'requestId' | 'route'>;
 
 const STREAM_HEADERS = {
   'Content-Type': 'text/event-stream',
@@ -34,54 +42,56 @@ const STREAM_HEADERS = {
   'X-Accel-Buffering': 'no',
 };
 
-/** Handler of the tag `events`, and what ends every open stream when the process shuts down. */
-export function createEventRoutes({
-  orchestrator,
-  hub,
-  metrics,
-  lifecycle,
-  limits,
-  drainDelayMs,
-  logFault,
-}: EventParts) {
-  const open = new Set<EventWriter>();
+/** Handlers of the tag `events`. */
+export function createEventRoutes(parts: EventParts) {
+  const { orchestrator, hub, slots, tickets, metrics, lifecycle, limits, logFault } = parts;
 
-  function streamTo(c: RequestContext, cursor: bigint | undefined, mark: Parameters<typeof hub.watch>[2]): void {
-    const { outgoing } = c.env;
-    const { requestId, caller, call, input } = c.var;
-    const heartbeat = input.query.heartbeat === 'event' ? HEARTBEAT_EVENT : HEARTBEAT_COMMENT;
+  // Takes what it needs and not the request's context: a stream lives for hours, and there are thousands.
+  function stream(
+    outgoing: ServerResponse,
+    request: LoggedRequest,
+    slot: StreamSlot,
+    heartbeat: Buffer,
+    watch: Watch,
+    mark: Parameters<EventHub['watch']>[2],
+  ): void {
     const writer = createEventWriter(outgoing, heartbeat, limits, () => metrics.streamCuts.inc());
-    open.add(writer);
+    const fail = (error: GatewayError) => writer.end(namedFrame('error', errorBody(error, request.requestId, 'GET')));
     metrics.openStreams.inc();
-    writer.write(retryFrame(jitteredRetryMs()));
+    writer.write(Buffer.concat([retryFrame(jitteredRetryMs()), cursorFrame(watch.cursor ?? 0n)]));
     const stop = hub.watch(
-      { workflowId: input.params.id!, principal: caller.principal, cursor, metadata: call.metadata },
+      watch,
       {
-        write: (frame) => writer.write(frame.bytes),
+        write: writer.write,
         ready: writer.ready,
         end(outcome) {
           if ('state' in outcome) return writer.end(endFrame(outcome.state));
           const error = toGatewayError(outcome.error);
-          logFault(error, c);
-          writer.end(namedFrame('error', errorBody(error, requestId, 'GET')));
+          logFault(error, request);
+          fail(error);
         },
       },
       mark,
     );
     outgoing.once('close', () => {
-      open.delete(writer);
       metrics.openStreams.dec();
       stop();
+    });
+    slot.onEnd((reason) => {
+      if (reason.kind === 'refused') return fail(reason.error);
+      // Later than this process takes connections: it would refuse the stream, and an EventSource then gives up.
+      writer.end(retryFrame(jitteredRetryMs(reason.closesInMs)));
     });
   }
 
   return {
     async streamWorkflowEvents(c: RequestContext): Promise<Response> {
-      const workflowId = c.var.input.params.id!;
-      const { caller, call } = c.var;
+      const { incoming, outgoing } = c.env;
+      const { caller, call, input, requestId, route } = c.var;
+      const workflowId = input.params.id!;
       const cursor = readCursor(c);
-      refuseWhenDraining(lifecycle);
-      const mark = hub.mark({ workflowId, principal: caller.principal });
+      const slot = slots.take(caller, outgoing);
+      const mark = hub.mark(workflowId);
       const workflow = await orchestrator.getWorkflow({ workflowId }, call);
       if (
         cursor !== undefined &&
@@ -90,25 +100,30 @@ export function createEventRoutes({
       ) {
         return new Response(null, { status: 204 });
       }
-      refuseWhenDraining(lifecycle);
+      if (lifecycle.draining) throw new GatewayError('UNAVAILABLE', 'shutting down');
       const headers = cursor === undefined ? STREAM_HEADERS : { ...STREAM_HEADERS, 'Last-Event-ID': String(cursor) };
-      if (c.env.incoming.method === 'HEAD') return new Response(null, { headers });
-      if (c.env.outgoing.destroyed) return RESPONSE_ALREADY_SENT;
+      if (incoming.method === 'HEAD') return new Response(null, { headers });
+      if (outgoing.destroyed) return RESPONSE_ALREADY_SENT;
       c.set('streaming', true);
-      c.env.outgoing.writeHead(200, headers).flushHeaders();
-      streamTo(c, cursor, mark && { ...mark, snapshot: snapshotFrame(workflow) });
+      outgoing.writeHead(200, headers).flushHeaders();
+      const heartbeat = input.query.heartbeat === 'event' ? HEARTBEAT_EVENT : HEARTBEAT_COMMENT;
+      const watch = { workflowId, cursor, metadata: call.metadata, changedAtMs: changedAtMs(workflow) };
+      stream(outgoing, { requestId, route }, slot, heartbeat, watch, mark && snapshotAt(mark, workflow));
       return RESPONSE_ALREADY_SENT;
     },
 
-    /** Ends every stream and tells each reader to come back: not all at once, and not while this process refuses them. */
-    endAll(): void {
-      for (const writer of open) writer.end(retryFrame(jitteredRetryMs(drainDelayMs)));
+    async createStreamTicket(c: RequestContext): Promise<Response> {
+      const workflowId = c.var.input.params.id!;
+      await orchestrator.getWorkflow({ workflowId }, c.var.call);
+      const { ticket, expiresAtMs } = tickets.mint(workflowId, c.var.caller);
+      const url = `/v1/workflows/${encodeURIComponent(workflowId)}/events?ticket=${ticket}`;
+      return answerJson({ ticket, expires_at: new Date(expiresAtMs).toISOString(), url }, 201);
     },
   };
 }
 
-function refuseWhenDraining({ draining }: Lifecycle): void {
-  if (draining) throw new GatewayError('UNAVAILABLE', 'shutting down');
+function snapshotAt(mark: Mark, workflow: Parameters<typeof snapshotFrame>[0]) {
+  return { ...mark, snapshot: () => snapshotFrame(workflow) };
 }
 
 function readCursor(c: RequestContext): bigint | undefined {
@@ -123,8 +138,8 @@ function readCursor(c: RequestContext): bigint | undefined {
   throw new GatewayError('INVALID_ARGUMENT', `the event id ${fault.message}`, { faults: [fault] });
 }
 
-/** 1 to 5 seconds, later than `afterMs` where that leaves room, so that readers do not come back together. */
+/** 1 to 5 seconds, and at least half a second more than `afterMs`, so that readers do not come back together. */
 function jitteredRetryMs(afterMs = 0): number {
-  const least = Math.min(Math.max(afterMs + 500, 1_000), 4_000);
-  return least + Math.random() * (5_000 - least);
+  const leastMs = Math.max(afterMs + 500, 1_000);
+  return leastMs + Math.random() * Math.max(5_000 - leastMs, 1_000);
 }

@@ -1,15 +1,24 @@
 import type { Quota } from '../access/quota.ts';
-import type { RequestContext } from '../context.ts';
+import { type RequestContext, startDeadline } from '../context.ts';
 import type { Orchestrator } from '../upstream/orchestrator.ts';
 import { readIdempotencyKey } from '../wire/idempotency-key.ts';
 import { type ListQuery, labelSelector, nextPageLink } from '../wire/list-query.ts';
 import { type RankRequestJson, rankingToJson, rankRequestFromJson } from '../wire/ranking-json.ts';
-import { stateFromJson, workflowListToJson, workflowToJson } from '../wire/workflow-json.ts';
+import { isTerminal, stateFromJson, workflowListToJson, workflowToJson } from '../wire/workflow-json.ts';
 import { type WorkflowSpecJson, workflowSpecFromJson } from '../wire/workflow-spec.ts';
-import { answerJson, WORKFLOW_CACHE } from './answer.ts';
+import { answerJson, answerRead } from './answer.ts';
+import type { LongPolls } from './long-poll.ts';
+
+interface WorkflowParts {
+  readonly orchestrator: Orchestrator;
+  readonly quota: Quota;
+  readonly longPolls: LongPolls;
+  /** Bound of the read after a long poll has waited. */
+  readonly timeoutMs: number;
+}
 
 /** Handlers of the tag `workflows`. */
-export function createWorkflowRoutes({ orchestrator, quota }: { orchestrator: Orchestrator; quota: Quota }) {
+export function createWorkflowRoutes({ orchestrator, quota, longPolls, timeoutMs }: WorkflowParts) {
   return {
     async submitWorkflow(c: RequestContext): Promise<Response> {
       const { body, headers } = c.var.input;
@@ -32,15 +41,21 @@ export function createWorkflowRoutes({ orchestrator, quota }: { orchestrator: Or
         },
         c.var.call,
       );
-      return answerJson(workflowListToJson(page), 200, {
-        ...WORKFLOW_CACHE,
-        ...nextPageLink(query, page.nextPageToken),
-      });
+      const headers = nextPageLink(query, page.nextPageToken);
+      return answerRead(workflowListToJson(page), c.var.input.headers['if-none-match'], headers);
     },
 
     async getWorkflow(c: RequestContext): Promise<Response> {
-      const workflow = await orchestrator.getWorkflow({ workflowId: c.var.input.params.id! }, c.var.call);
-      return answerJson(workflowToJson(workflow), 200, WORKFLOW_CACHE);
+      const { call, input } = c.var;
+      const request = { workflowId: input.params.id! };
+      const { wait } = input.query as { wait?: number };
+      const untilOver = wait === undefined ? undefined : longPolls.begin(c);
+      let workflow = await orchestrator.getWorkflow(request, call);
+      if (untilOver && !isTerminal(workflow.state)) {
+        await untilOver(workflow, wait! * 1000);
+        workflow = await orchestrator.getWorkflow(request, { ...call, timeLeftMs: startDeadline(timeoutMs) });
+      }
+      return answerRead(workflowToJson(workflow), input.headers['if-none-match']);
     },
 
     async cancelWorkflow(c: RequestContext): Promise<Response> {

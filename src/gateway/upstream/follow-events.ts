@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { JobState } from '../../gen/foldforge/common/v1/common_pb.ts';
 import { type Call, startDeadline } from '../context.ts';
 import { type ErrorCode, GatewayError, toGatewayError } from '../errors.ts';
-import { type EventFrame, eventFrame } from '../wire/sse.ts';
+import { type EventFrame, eventFrame, type Gap, readGap } from '../wire/sse.ts';
 import { isTerminal, type State, stateToJson } from '../wire/workflow-json.ts';
 import type { Orchestrator } from './orchestrator.ts';
 
@@ -37,7 +37,7 @@ export interface Follow {
 export async function* followEvents(
   orchestrator: Pick<Orchestrator, 'streamWorkflowEvents' | 'getWorkflow'>,
   { workflowId, cursor, metadata, signal, lossMs, callTimeoutMs }: Follow,
-): AsyncGenerator<EventFrame, State> {
+): AsyncGenerator<EventFrame | Gap, State> {
   let last = cursor ?? 0n;
   let lostAt: number | undefined;
   let backoffMs = FIRST_BACKOFF_MS;
@@ -59,7 +59,7 @@ export async function* followEvents(
           backoffMs = FIRST_BACKOFF_MS;
         }
         over = terminalState(event);
-        yield eventFrame(event);
+        yield readGap(event) ?? eventFrame(event);
       }
       if (over) return over;
       // It may have ended well for another reason, just before the workflow did: what is stored by now decides.
@@ -76,7 +76,9 @@ export async function* followEvents(
         backoffMs = FIRST_BACKOFF_MS;
       }
       lostAt ??= performance.now();
-      if (performance.now() - lostAt + backoffMs > lossMs) throw error;
+      if (performance.now() - lostAt + backoffMs > lossMs) {
+        throw new GatewayError('UNAVAILABLE', `the event stream was lost: ${error.message}`, { cause: error });
+      }
     }
     await sleep(backoffMs * (0.5 + Math.random() / 2), undefined, { signal, ref: false });
     backoffMs = Math.min(backoffMs * 2, LAST_BACKOFF_MS);

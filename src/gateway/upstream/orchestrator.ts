@@ -1,26 +1,29 @@
 import { type CallOptions, type Client, createClient } from '@connectrpc/connect';
-import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
+import { createGrpcTransport, type GrpcTransportOptions, Http2SessionManager } from '@connectrpc/connect-node';
 import { OrchestratorService, type WorkflowEvent } from '../../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 import { Health } from '../../gen/grpc/health/v1/health_pb.ts';
 import type { Call } from '../context.ts';
 import { GatewayError } from '../errors.ts';
 import { fromGrpc } from './grpc-errors.ts';
+import { createSessionPool } from './session-pool.ts';
 
 /** Larger answers are UPSTREAM_RESPONSE_TOO_LARGE: a page of 100 workflows with all their sequences fits in. */
 const READ_MAX_BYTES = 32 * 1024 * 1024;
+
+type SessionManager = NonNullable<GrpcTransportOptions['sessionManager']>;
 
 export type Orchestrator = ReturnType<typeof createOrchestrator>;
 
 /**
  * The orchestrator at `endpoint` (http:// or https://). Every method throws GatewayErrors only. Unary calls get what is
- * left of the request's time as `grpc-timeout`; event streams have no deadline and a connection of their own, so that
+ * left of the request's time as `grpc-timeout`; event streams have no deadline and connections of their own, so that
  * watchers never starve unary calls of HTTP/2 streams.
  */
 export function createOrchestrator({ endpoint, keepaliveMs }: { endpoint: string; keepaliveMs: number }) {
   const unarySession = new Http2SessionManager(endpoint, { pingIntervalMs: keepaliveMs });
-  const streamSession = new Http2SessionManager(endpoint, { pingIntervalMs: keepaliveMs });
+  const streamSessions = createSessionPool(endpoint, { pingIntervalMs: keepaliveMs });
   const unary = clientOver(endpoint, unarySession);
-  const streams = clientOver(endpoint, streamSession);
+  const streams = clientOver(endpoint, streamSessions);
   const health = createClient(Health, transportOver(endpoint, unarySession));
 
   return {
@@ -50,16 +53,16 @@ export function createOrchestrator({ endpoint, keepaliveMs }: { endpoint: string
 
     close(): void {
       unarySession.abort();
-      streamSession.abort();
+      streamSessions.abort();
     },
   };
 }
 
-function transportOver(baseUrl: string, sessionManager: Http2SessionManager) {
+function transportOver(baseUrl: string, sessionManager: SessionManager) {
   return createGrpcTransport({ baseUrl, sessionManager, readMaxBytes: READ_MAX_BYTES, acceptCompression: [] });
 }
 
-function clientOver(endpoint: string, session: Http2SessionManager): Client<typeof OrchestratorService> {
+function clientOver(endpoint: string, session: SessionManager): Client<typeof OrchestratorService> {
   return createClient(OrchestratorService, transportOver(endpoint, session));
 }
 

@@ -4,6 +4,8 @@ import {
   type WorkflowEvent,
   WorkflowEventSchema,
 } from '../../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
+import { exactInteger } from './exact-integer.ts';
+import { milliseconds } from './scalars.ts';
 import { type State, workflowEventToJson } from './workflow-json.ts';
 
 // Server-Sent Events, WHATWG HTML section 9.2. JSON.stringify never writes a line break, so one data line is enough.
@@ -14,25 +16,56 @@ const MAX_UINT64 = 2n ** 64n - 1n;
 export interface EventFrame {
   readonly id: bigint;
   readonly bytes: Buffer;
+  /** When it happened by the orchestrator's clock, in milliseconds since 1970; undefined when it does not say. */
+  readonly atMs?: number | undefined;
+}
+
+/** Instead of an event: the store has none before `oldest` any more. */
+export interface Gap {
+  readonly oldest: bigint;
 }
 
 export function eventFrame(event: WorkflowEvent): EventFrame {
-  const name = event.event.case === 'stepUpdate' ? 'step_update' : 'workflow_update';
-  const id = event.eventId === 0n ? '' : `id: ${event.eventId}\n`;
-  const bytes = Buffer.from(`${id}event: ${name}\ndata: ${JSON.stringify(workflowEventToJson(event))}\n\n`);
-  return { id: event.eventId, bytes };
+  const { eventId } = event;
+  return { id: eventId, atMs: milliseconds(event.at), bytes: Buffer.from(idLine(eventId) + eventLines(event)) };
+}
+
+function eventLines(event: WorkflowEvent): string {
+  const { case: kind } = event.event;
+  const name = kind === 'stepUpdate' ? 'step_update' : kind === 'workflowUpdate' ? 'workflow_update' : undefined;
+  // A kind that is newer than this gateway: its id alone moves the reader's cursor on.
+  if (name === undefined) return '\n';
+  return `event: ${name}\ndata: ${JSON.stringify(workflowEventToJson(event))}\n\n`;
+}
+
+function idLine(id: bigint): string {
+  return id === 0n ? '' : `id: ${id}\n`;
+}
+
+export function readGap({ event }: WorkflowEvent): Gap | undefined {
+  return event.case === 'gap' ? { oldest: event.value.oldest } : undefined;
+}
+
+/** Tells a reader who has everything up to `requested` that what is between it and `oldest` is no longer stored. */
+export function gapFrame(requested: bigint, oldest: bigint): Buffer {
+  return namedFrame('gap', { requested: exactInteger(requested), oldest: exactInteger(oldest) });
+}
+
+/** Gives a reader its cursor back before there is an event, so that a second drop does not lose it. */
+export function cursorFrame(cursor: bigint): Buffer {
+  return Buffer.from(cursor === 0n ? '' : `${idLine(cursor)}\n`);
 }
 
 /** A workflow as it was read, in the form in which an orchestrator opens a fresh stream. */
-export function snapshotFrame(workflow: Workflow): EventFrame {
+export function snapshotFrame(workflow: Workflow): Buffer {
   const event = { case: 'workflowUpdate' as const, value: workflow };
-  return eventFrame(
-    create(WorkflowEventSchema, {
-      workflowId: workflow.id,
-      event,
-      ...(workflow.updatedAt && { at: workflow.updatedAt }),
-    }),
-  );
+  const { id: workflowId, updatedAt: at } = workflow;
+  return eventFrame(create(WorkflowEventSchema, { workflowId, event, ...(at && { at }) })).bytes;
+}
+
+/** When the workflow last changed, by the orchestrator's clock, in milliseconds since 1970. */
+export function changedAtMs({ updatedAt }: Workflow): number | undefined {
+  return milliseconds(updatedAt);
 }
 
 export function endFrame(state: State): Buffer {

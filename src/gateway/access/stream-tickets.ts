@@ -1,0 +1,62 @@
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { Caller } from '../context.ts';
+import { unauthenticated } from './bearer.ts';
+
+/** How long a ticket can be redeemed, in milliseconds. */
+const TICKET_TTL_MS = 60_000;
+const TICKET = /^fft_([A-Za-z0-9_-]{1,4096})\.([A-Za-z0-9_-]{43})$/;
+
+type Payload = readonly [
+  version: 1,
+  workflowId: string,
+  expiresAtMs: number,
+  principal: string | null,
+  keyHash: string | null,
+];
+
+export interface StreamTicket {
+  readonly ticket: string;
+  readonly expiresAtMs: number;
+}
+
+export type StreamTickets = ReturnType<typeof createStreamTickets>;
+
+/**
+ * Stateless passes for one workflow's event stream: `fft_<base64url of the payload>.<base64url of its HMAC-SHA-256>`
+ * (RFC 2104). The first secret signs, every one of them is accepted, so that they can be rotated; without any, tickets are
+ * only good in this process. A ticket says who its caller is; the caller's key has still to be looked up.
+ */
+export function createStreamTickets(secrets: readonly string[], now: () => number = Date.now) {
+  const keys = secrets.length > 0 ? secrets.map((secret) => Buffer.from(secret)) : [randomBytes(32)];
+
+  return {
+    mint(workflowId: string, { principal, keyHash }: Caller): StreamTicket {
+      const expiresAtMs = now() + TICKET_TTL_MS;
+      const payload: Payload = [1, workflowId, expiresAtMs, principal ?? null, keyHash ?? null];
+      const encoded = Buffer.from(JSON.stringify(payload)).toString('base64url');
+      return { ticket: `fft_${encoded}.${sign(keys[0]!, encoded).toString('base64url')}`, expiresAtMs };
+    },
+
+    /** The caller whom a ticket for this workflow was made for. Throws UNAUTHENTICATED. */
+    redeem(ticket: string, workflowId: string): Caller {
+      const [, encoded = '', signature = ''] = TICKET.exec(ticket) ?? [];
+      const presented = Buffer.from(signature, 'base64url');
+      const isGenuine = keys.some((key) => {
+        const expected = sign(key, encoded);
+        return expected.length === presented.length && timingSafeEqual(expected, presented);
+      });
+      if (!isGenuine) throw unauthenticated('the stream ticket is not valid');
+      const [, forId, expiresAtMs, principal, keyHash] = JSON.parse(
+        Buffer.from(encoded, 'base64url').toString(),
+      ) as Payload;
+      if (forId !== workflowId) throw unauthenticated('the stream ticket is for another workflow');
+      if (now() >= expiresAtMs) throw unauthenticated('the stream ticket has run out; ask for a new one');
+      return { ...(principal !== null && { principal }), ...(keyHash !== null && { keyHash }) };
+    },
+  };
+}
+
+// The prefix keeps a signature from being one of anything else that the same secret may sign one day.
+function sign(key: Buffer, encoded: string): Buffer {
+  return createHmac('sha256', key).update(`stream-ticket.1.${encoded}`).digest();
+}

@@ -1,0 +1,48 @@
+import type { StreamSlots } from '../access/stream-slots.ts';
+import type { RequestContext } from '../context.ts';
+import type { EventHub } from '../upstream/event-hub.ts';
+import { changedAtMs } from '../wire/sse.ts';
+
+type Workflow = Parameters<typeof changedAtMs>[0];
+
+const NOTHING = Buffer.alloc(0);
+
+export type LongPolls = ReturnType<typeof createLongPolls>;
+
+/** Requests that wait for a workflow's end, fed by the same hub as the event streams and counted with them. */
+export function createLongPolls({ hub, slots }: { hub: EventHub; slots: StreamSlots }) {
+  return {
+    /**
+     * Takes a slot, before the workflow is read. Then waits until it is over, `waitMs` have passed, the client has left
+     * or the process shuts down; rejects when the key is refused or the orchestrator stays lost.
+     */
+    begin(c: RequestContext) {
+      const { caller, call, input } = c.var;
+      const workflowId = input.params.id!;
+      const slot = slots.take(caller, c.env.outgoing);
+      const mark = hub.mark(workflowId);
+      return (workflow: Workflow, waitMs: number): Promise<void> => {
+        c.set('waiting', true);
+        let stop: () => void;
+        let timer: NodeJS.Timeout;
+        return new Promise<void>((resolve, reject) => {
+          timer = setTimeout(resolve, waitMs);
+          stop = hub.watch(
+            { workflowId, cursor: undefined, metadata: call.metadata, changedAtMs: changedAtMs(workflow) },
+            {
+              write: () => undefined,
+              ready: () => undefined,
+              end: (outcome) => ('error' in outcome ? reject(outcome.error) : resolve()),
+            },
+            mark && { ...mark, snapshot: () => NOTHING },
+          );
+          call.signal.addEventListener('abort', () => resolve(), { once: true });
+          slot.onEnd((reason) => (reason.kind === 'refused' ? reject(reason.error) : resolve()));
+        }).finally(() => {
+          clearTimeout(timer);
+          stop();
+        });
+      };
+    },
+  };
+}
