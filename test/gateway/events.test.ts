@@ -402,15 +402,34 @@ describe('event streams', () => {
     await within('the gateway closes', closing, 2_000);
   });
 
-  it('ends streams with a jittered retry when the process shuts down', async () => {
-    const own = await startTestGateway({ ORCHESTRATOR_ENDPOINT: fake.endpoint });
+  it('ends streams one after the other when the process shuts down, with a retry after it has closed', async () => {
+    const delayMs = 1_000;
+    const own = await startTestGateway({
+      ORCHESTRATOR_ENDPOINT: fake.endpoint,
+      SHUTDOWN_DELAY_SECONDS: String(delayMs / 1000),
+    });
     const id = running();
-    const watching = collectSse(await fetch(`${own.url}/v1/workflows/${id}/events`, { headers: ADMIN }));
-    await until('it is watching', () => fake.openStreams() === 1);
-    await within('the gateway closes', own.close());
-    const events = await watching;
-    assert.match(events.at(-1)?.retry ?? '', /^[1-5]\d{3}$/);
-    assert.ok(!events.some(({ event }) => event === 'end' || event === 'error'));
+    const readers = Array.from({ length: 20 }, async () => {
+      const events = await collectSse(await own.request(`/v1/workflows/${id}/events`));
+      return { events, endedAt: performance.now() };
+    });
+    await until('all are watching', async () => (await watching(own)) === 20);
+    const closingAt = performance.now();
+    const closed = own.close();
+    await until('some have ended, and some go on', async () => {
+      const open = await watching(own);
+      return open > 2 && open < 18;
+    });
+    const retries = new Set<number>();
+    for (const { events, endedAt } of await within('all end', Promise.all(readers))) {
+      const retryMs = Number(events.at(-1)?.retry);
+      retries.add(retryMs);
+      assert.ok(retryMs >= 1_000 && retryMs <= 5_000, `${retryMs}`);
+      assert.ok(endedAt + retryMs > closingAt + delayMs, 'it comes back after the listener has closed');
+      assert.ok(!events.some(({ event }) => event === 'end' || event === 'error'));
+    }
+    assert.ok(retries.size > 10, 'they do not come back together');
+    await within('the gateway closes', closed);
   });
 });
 
