@@ -101,12 +101,16 @@ describe('the gateway as a process', () => {
     await until('the slow request is under way', () => fake.countCalls('getBalance') === 1);
 
     program.kill('SIGTERM');
-    const events = await within('the stream ends', stream);
-    assert.match(events.at(-1)?.retry ?? '', /^\d{4}$/);
-    assert.equal((await fetch(`${url}/v1/readyz`)).status, 503);
+    await until('it drains', async () => (await fetch(`${url}/v1/readyz`)).status === 503);
     assert.equal((await fetch(`${url}/v1/healthz`)).status, 200);
     const refused = await fetch(`${url}/v1/workflows/${id}/events`, { headers: ADMIN });
     assert.deepEqual([refused.status, refused.headers.get('connection')], [503, 'close']);
+    const resumed = await fetch(`${url}/v1/workflows/${id}/events`, { headers: { ...ADMIN, 'Last-Event-ID': '7' } });
+    const [first, cursor, ...rest] = await within('the resumed stream ends', collectSse(resumed));
+    assert.deepEqual([resumed.status, cursor], [200, { id: '7' }]);
+    for (const { retry } of [first!, rest.at(-1)!]) assert.match(retry ?? '', /^\d{4}$/);
+    const events = await within('the stream ends', stream);
+    assert.match(events.at(-1)?.retry ?? '', /^\d{4}$/);
     release();
     assert.equal((await slow).status, 200);
     assert.equal(await program.exits(), 0);

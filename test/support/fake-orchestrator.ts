@@ -68,9 +68,9 @@ export async function startFakeOrchestrator({ health = false, replay = false, po
   function append(id: string, event: WorkflowEvent['event'], eventId?: bigint): void {
     const { workflow, events } = workflows.get(id)!;
     const nextId = eventId ?? (events.at(-1)?.eventId ?? 0n) + 1n;
-    events.push(
-      create(WorkflowEventSchema, { workflowId: id, eventId: nextId, event, at: timestampFromDate(new Date()) }),
-    );
+    const at = timestampFromDate(new Date());
+    events.push(create(WorkflowEventSchema, { workflowId: id, eventId: nextId, event, at }));
+    workflow.updatedAt = at;
     if (event.case === 'workflowUpdate') workflow.state = event.value.state;
     changed.emit(id);
   }

@@ -39,6 +39,8 @@ export type StreamSlots = ReturnType<typeof createStreamSlots>;
 export function createStreamSlots({ lifecycle, keyWatch, maxPerPrincipal, maxPerProcess, metrics }: Parts) {
   const held = new Set<Held>();
   const perPrincipal = new Map<string, number>();
+  let closesAt = 0;
+  const shutdown = (): EndReason => ({ kind: 'shutdown', closesInMs: Math.max(0, closesAt - performance.now()) });
 
   function count(principal: string | undefined, change: 1 | -1): void {
     if (principal === undefined) return;
@@ -59,11 +61,14 @@ export function createStreamSlots({ lifecycle, keyWatch, maxPerPrincipal, maxPer
   }
 
   return {
-    /** Takes a slot until the response is closed, however that comes. Throws UNAVAILABLE, OVERLOADED or TOO_MANY_STREAMS. */
-    take(caller: Caller, outgoing: ServerResponse): StreamSlot {
+    /**
+     * Takes a slot until the response is closed, however that comes. Throws OVERLOADED, TOO_MANY_STREAMS and, while the
+     * process shuts down, UNAVAILABLE; but one that `resumes` gets a slot whose end has come.
+     */
+    take(caller: Caller, outgoing: ServerResponse, { resumes = false } = {}): StreamSlot {
       const { principal } = caller;
       if (outgoing.destroyed) throw new GatewayError('CLIENT_CLOSED_REQUEST', 'the client went away');
-      if (lifecycle.draining) refuse('shutdown', new GatewayError('UNAVAILABLE', 'shutting down'));
+      if (lifecycle.draining && !resumes) refuse('shutdown', new GatewayError('UNAVAILABLE', 'shutting down'));
       const retryAfterSeconds = RETRY_AFTER_SECONDS;
       if (held.size >= maxPerProcess) {
         refuse(
@@ -75,7 +80,7 @@ export function createStreamSlots({ lifecycle, keyWatch, maxPerPrincipal, maxPer
         const message = `${maxPerPrincipal} streams are open already; close one first`;
         refuse('principal', new GatewayError('TOO_MANY_STREAMS', message, { retryAfterSeconds }));
       }
-      const slot: Held = { end: undefined, reason: undefined };
+      const slot: Held = { end: undefined, reason: lifecycle.draining ? shutdown() : undefined };
       held.add(slot);
       count(principal, 1);
       const stopWatch = keyWatch.watch(caller, (error) => end(slot, { kind: 'refused', error }));
@@ -94,11 +99,10 @@ export function createStreamSlots({ lifecycle, keyWatch, maxPerPrincipal, maxPer
 
     /** Ends every request that is held open, one after the other over `windowMs`: they do not come back all at once. */
     drain(windowMs: number): void {
-      const closesAt = performance.now() + windowMs;
+      closesAt = performance.now() + windowMs;
       const shareMs = windowMs / Math.max(1, held.size);
       for (const [index, slot] of [...held].entries()) {
-        const endIt = () => end(slot, { kind: 'shutdown', closesInMs: Math.max(0, closesAt - performance.now()) });
-        setTimeout(endIt, (index + Math.random()) * shareMs);
+        setTimeout(() => end(slot, shutdown()), (index + Math.random()) * shareMs);
       }
     },
   };

@@ -27,45 +27,50 @@ export function createEventWriter(
   { heartbeatMs, bufferBytes, stallMs }: Limits,
   onCut: () => void,
 ): EventWriter {
-  let takenAt = performance.now();
   // A frame that is larger than the buffer may wait beside it, or nobody could ever read it.
   let oversizeBytes = 0;
-  const taken = () => {
-    takenAt = performance.now();
+  let drained: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+  const wake = () => {
+    drained?.resolve();
+    drained = undefined;
   };
+
+  function cut(): void {
+    onCut();
+    outgoing.destroy();
+  }
 
   function write(bytes: Buffer): void {
     if (outgoing.destroyed || outgoing.writableEnded) return;
-    const waiting = outgoing.writableLength;
-    if (waiting === 0) taken();
-    if (waiting > bufferBytes + oversizeBytes || performance.now() - takenAt > stallMs) {
-      onCut();
-      outgoing.destroy();
+    if (outgoing.writableLength > bufferBytes + oversizeBytes) {
+      cut();
       return;
     }
-    const oversize = bytes.length > bufferBytes ? bytes.length : 0;
-    oversizeBytes += oversize;
-    outgoing.write(bytes, () => {
-      oversizeBytes -= oversize;
-      taken();
-    });
+    if (bytes.length > bufferBytes) {
+      oversizeBytes += bytes.length;
+      outgoing.write(bytes, () => {
+        oversizeBytes -= bytes.length;
+      });
+    } else outgoing.write(bytes);
     timer.refresh();
   }
 
   const timer = setTimeout(() => write(heartbeat), heartbeatMs).unref();
-  let wake: (() => void) | undefined;
-  outgoing.on('drain', () => wake?.());
+  // Node sets the socket's timer back whenever the reader has taken something, also in the middle of a large frame.
+  outgoing.setTimeout(stallMs, () => {
+    if (outgoing.writableLength > 0) cut();
+  });
+  outgoing.on('drain', wake);
   outgoing.once('close', () => {
     clearTimeout(timer);
-    wake?.();
+    wake();
   });
   return {
     write,
     ready() {
       if (!outgoing.writableNeedDrain || outgoing.destroyed) return undefined;
-      return new Promise((resolve) => {
-        wake = resolve;
-      });
+      drained ??= Promise.withResolvers<void>();
+      return drained.promise;
     },
     end(bytes) {
       if (outgoing.destroyed || outgoing.writableEnded) return;

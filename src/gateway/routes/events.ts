@@ -90,7 +90,9 @@ export function createEventRoutes(parts: EventParts) {
       const { caller, call, input, requestId, route } = c.var;
       const workflowId = input.params.id!;
       const cursor = readCursor(c);
-      const slot = slots.take(caller, outgoing);
+      // A 503 would stop a browser's EventSource for good. One that comes back is told when to come back again.
+      const resumes = cursor !== undefined;
+      const slot = slots.take(caller, outgoing, { resumes });
       const mark = hub.mark(workflowId);
       const workflow = await orchestrator.getWorkflow({ workflowId }, call);
       if (
@@ -100,7 +102,7 @@ export function createEventRoutes(parts: EventParts) {
       ) {
         return new Response(null, { status: 204 });
       }
-      if (lifecycle.draining) throw new GatewayError('UNAVAILABLE', 'shutting down');
+      if (lifecycle.draining && !resumes) throw new GatewayError('UNAVAILABLE', 'shutting down');
       const headers = cursor === undefined ? STREAM_HEADERS : { ...STREAM_HEADERS, 'Last-Event-ID': String(cursor) };
       if (incoming.method === 'HEAD') return new Response(null, { headers });
       if (outgoing.destroyed) return RESPONSE_ALREADY_SENT;

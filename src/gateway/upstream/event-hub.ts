@@ -5,7 +5,7 @@ import type { State } from '../wire/workflow-json.ts';
 import type { Follow } from './follow-events.ts';
 
 /** Silence after which a stream has shown all that was stored, and brings what happens now, in milliseconds. */
-const LIVE_AFTER_MS = 250;
+const LIVE_AFTER_MS = 1_000;
 /** How long readers who replay together wait for the slowest of them, in milliseconds. */
 const PATIENCE_MS = 100;
 
@@ -133,8 +133,9 @@ export function createEventHub(
     const all = Promise.all([...slow].map(([seat, ready]) => ready.then(() => slow.delete(seat))));
     await Promise.race([all, sleep(PATIENCE_MS, undefined, { ref: false })]);
     for (const seat of slow.keys()) {
-      if (seat.source === source && source.seats.has(seat)) open({ ...watch, cursor: seat.last }, seat);
+      if (source.seats.has(seat)) open({ ...watch, cursor: seat.last }, seat);
     }
+    if (source.seats.size === 0) close(source, watch.workflowId);
   }
 
   function open(watch: Watch, seat: Seat): Source {
