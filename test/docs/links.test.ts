@@ -8,6 +8,7 @@ const PAGES = [
   'CHANGELOG.md',
   'CONTRIBUTING.md',
   'SECURITY.md',
+  'examples/browser/README.md',
   'docs/architecture.md',
   'docs/configuration.md',
   'docs/operations.md',

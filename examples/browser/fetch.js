@@ -1,0 +1,4 @@
+import { startPage } from './page.js';
+import { watchWithFetch } from './watch-with-fetch.js';
+
+startPage(watchWithFetch);
