@@ -402,6 +402,21 @@ describe('event streams', () => {
     await within('the gateway closes', closing, 2_000);
   });
 
+  it('tells those who have a cursor to come back while the process shuts down, and refuses the others', async () => {
+    const own = await startTestGateway({ ORCHESTRATOR_ENDPOINT: fake.endpoint, SHUTDOWN_DELAY_SECONDS: '1' });
+    const id = running();
+    const closed = own.close();
+    const calls = fake.countCalls('streamWorkflowEvents');
+    const response = await own.request(`/v1/workflows/${id}/events`, { headers: { 'Last-Event-ID': '7' } });
+    const [first, cursor, last] = await within('the stream ends', collectSse(response));
+    assert.deepEqual([response.status, cursor], [200, { id: '7' }]);
+    assert.ok(Number(first?.retry) >= 1_000 && Number(last?.retry) >= 1_000);
+    assert.equal(fake.countCalls('streamWorkflowEvents'), calls, 'nothing was opened for it');
+    const refused = await own.request(`/v1/workflows/${id}/events`);
+    assert.deepEqual([refused.status, refused.headers.get('retry-after')], [503, '2']);
+    await within('the gateway closes', closed);
+  });
+
   it('ends streams one after the other when the process shuts down, with a retry after it has closed', async () => {
     const delayMs = 1_000;
     const own = await startTestGateway({

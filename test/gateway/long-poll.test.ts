@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
 import { type FakeOrchestrator, startFakeOrchestrator } from '../support/fake-orchestrator.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { readSse } from '../support/sse-client.ts';
 import { until, within } from '../support/waiting.ts';
 
 describe('workflow reads', () => {
@@ -58,10 +59,8 @@ describe('workflow reads', () => {
     const id = running();
     const stream = await gateway.request(`/v1/workflows/${id}/events`);
     await until('the stream is open', () => fake.openStreams() === 1);
-    await until('it has shown the snapshot', async () => {
-      const { value } = await stream.body!.getReader().read();
-      return value;
-    });
+    const events = readSse(stream);
+    while ((await events.next()).value?.event !== 'workflow_update');
     const before = fake.countCalls('streamWorkflowEvents');
     const polls = Array.from({ length: 10 }, () => read(id, '?wait=30'));
     await until('all were read', () => fake.countCalls('getWorkflow') >= 11);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
 import { startFakeOrchestrator } from '../support/fake-orchestrator.ts';
@@ -40,4 +41,38 @@ describe('event streams of many workflows', () => {
       await fake.close();
     });
   }
+
+  it('come back to an orchestrator that takes fewer on a connection than before', async () => {
+    const first = await startFakeOrchestrator({ maxStreams: 100 });
+    const gateway = await startTestGateway({ ORCHESTRATOR_ENDPOINT: first.endpoint });
+    const ids = Array.from({ length: 12 }, (_, index) => first.put({ id: `w${index}`, state: JobState.RUNNING }).id);
+    const streams = ids.map(async (id) => collectSse(await gateway.request(`/v1/workflows/${id}/events`)));
+    await until('all are open', () => first.openStreams() === ids.length);
+    await first.close();
+    const second = await startFakeOrchestrator({ maxStreams: 3, port: first.port });
+    for (const id of ids) second.put({ id, state: JobState.RUNNING });
+    await until('all are back', () => second.openStreams() === ids.length, 20_000);
+    for (const id of ids) second.workflowUpdate(id, JobState.SUCCEEDED);
+    for (const events of await within('all end', Promise.all(streams))) assert.equal(events.at(-1)?.event, 'end');
+    await gateway.close();
+    await second.close();
+  });
+
+  it('use connections on which TCP notices a peer that has vanished', {
+    skip: process.platform !== 'linux',
+  }, async () => {
+    const fake = await startFakeOrchestrator();
+    const gateway = await startTestGateway({ ORCHESTRATOR_ENDPOINT: fake.endpoint });
+    const { id } = fake.put({ state: JobState.RUNNING });
+    const stream = collectSse(await gateway.request(`/v1/workflows/${id}/events`));
+    await until('the stream is open', () => fake.openStreams() === 1);
+    // proc(5), /proc/net/tcp: the timer of a connection that was made with keepalive is of kind 02.
+    const port = fake.port.toString(16).toUpperCase().padStart(4, '0');
+    const keptAlive = new RegExp(` [0-9A-F]{8}:${port} 01 \\S+ 02:`);
+    await until('it is kept alive', () => keptAlive.test(readFileSync('/proc/net/tcp', 'latin1')));
+    fake.workflowUpdate(id, JobState.SUCCEEDED);
+    await within('the end', stream);
+    await gateway.close();
+    await fake.close();
+  });
 });

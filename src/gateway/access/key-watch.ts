@@ -26,6 +26,14 @@ export function createKeyWatch(apiKeys: { resolveHash(keyHash: string): Promise<
     }
   }
 
+  function start(keyHash: string) {
+    const listeners = new Set<Listener>();
+    const timer = setInterval(() => void look(keyHash, listeners), everyMs).unref();
+    const entry = { timer, listeners };
+    watched.set(keyHash, entry);
+    return entry;
+  }
+
   return {
     /** Calls `onRefused` once the caller's key is refused, and returns what stops the watch. Static tokens never are. */
     watch({ keyHash, principal }: Caller, onRefused: Listener['onRefused']): () => void {
@@ -40,14 +48,6 @@ export function createKeyWatch(apiKeys: { resolveHash(keyHash: string): Promise<
       };
     },
   };
-
-  function start(keyHash: string) {
-    const listeners = new Set<Listener>();
-    const timer = setInterval(() => void look(keyHash, listeners), everyMs).unref();
-    const entry = { timer, listeners };
-    watched.set(keyHash, entry);
-    return entry;
-  }
 }
 
 function refuse(listeners: readonly Listener[], error: GatewayError): void {

@@ -68,7 +68,10 @@ export function createStreamSlots({ lifecycle, keyWatch, maxPerPrincipal, maxPer
     take(caller: Caller, outgoing: ServerResponse, { resumes = false } = {}): StreamSlot {
       const { principal } = caller;
       if (outgoing.destroyed) throw new GatewayError('CLIENT_CLOSED_REQUEST', 'the client went away');
-      if (lifecycle.draining && !resumes) refuse('shutdown', new GatewayError('UNAVAILABLE', 'shutting down'));
+      if (lifecycle.draining && !resumes) {
+        const retryAfterSeconds = 1 + (closesAt - performance.now()) / 1000;
+        refuse('shutdown', new GatewayError('UNAVAILABLE', 'shutting down', { retryAfterSeconds }));
+      }
       const retryAfterSeconds = RETRY_AFTER_SECONDS;
       if (held.size >= maxPerProcess) {
         refuse(

@@ -4,6 +4,7 @@ import { unauthenticated } from './bearer.ts';
 
 /** How long a ticket can be redeemed, in milliseconds. */
 const TICKET_TTL_MS = 60_000;
+export const TICKET_PREFIX = 'fft_';
 const TICKET = /^fft_([A-Za-z0-9_-]{1,4096})\.([A-Za-z0-9_-]{43})$/;
 
 type Payload = readonly [
@@ -34,7 +35,7 @@ export function createStreamTickets(secrets: readonly string[], now: () => numbe
       const expiresAtMs = now() + TICKET_TTL_MS;
       const payload: Payload = [1, workflowId, expiresAtMs, principal ?? null, keyHash ?? null];
       const encoded = Buffer.from(JSON.stringify(payload)).toString('base64url');
-      return { ticket: `fft_${encoded}.${sign(keys[0]!, encoded).toString('base64url')}`, expiresAtMs };
+      return { ticket: `${TICKET_PREFIX}${encoded}.${sign(keys[0]!, encoded).toString('base64url')}`, expiresAtMs };
     },
 
     /** The caller whom a ticket for this workflow was made for. Throws UNAUTHENTICATED. */

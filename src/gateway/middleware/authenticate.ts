@@ -1,5 +1,5 @@
 import { keyInQuery, readBearerToken, refuseKeyInQuery, unauthenticated } from '../access/bearer.ts';
-import type { StreamTickets } from '../access/stream-tickets.ts';
+import { type StreamTickets, TICKET_PREFIX } from '../access/stream-tickets.ts';
 import type { Call, Caller, Middleware, RequestContext } from '../context.ts';
 import { GatewayError } from '../errors.ts';
 
@@ -34,7 +34,7 @@ export function createAuthenticateStream(
   { isStaticToken, apiKeys }: AuthenticateParts,
 ): Middleware {
   async function redeem(c: RequestContext, ticket: string): Promise<Caller> {
-    if (isStaticToken(ticket)) throw keyInQuery();
+    if (!ticket.startsWith(TICKET_PREFIX) || isStaticToken(ticket)) throw keyInQuery();
     const caller = tickets.redeem(ticket, c.req.param('id')!);
     if (caller.keyHash === undefined) return caller;
     const owner = await apiKeys?.resolveHash(caller.keyHash, c.var.call.metadata);

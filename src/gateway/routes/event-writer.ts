@@ -27,7 +27,7 @@ export function createEventWriter(
   { heartbeatMs, bufferBytes, stallMs }: Limits,
   onCut: () => void,
 ): EventWriter {
-  // A frame that is larger than the buffer may wait beside it, or nobody could ever read it.
+  // One frame that is larger than the buffer may wait beside it, or nobody could ever read it.
   let oversizeBytes = 0;
   let drained: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
   const wake = () => {
@@ -46,10 +46,10 @@ export function createEventWriter(
       cut();
       return;
     }
-    if (bytes.length > bufferBytes) {
-      oversizeBytes += bytes.length;
+    if (bytes.length > bufferBytes && oversizeBytes === 0) {
+      oversizeBytes = bytes.length;
       outgoing.write(bytes, () => {
-        oversizeBytes -= bytes.length;
+        oversizeBytes = 0;
       });
     } else outgoing.write(bytes);
     timer.refresh();

@@ -5,9 +5,10 @@ import type { StreamTickets } from '../access/stream-tickets.ts';
 import type { Facts, Lifecycle, RequestContext } from '../context.ts';
 import { errorBody, type Fault, GatewayError, toGatewayError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
-import type { EventHub, Mark, Watch } from '../upstream/event-hub.ts';
+import type { EventHub } from '../upstream/event-hub.ts';
 import { isOverAt } from '../upstream/follow-events.ts';
 import type { Orchestrator } from '../upstream/orchestrator.ts';
+import type { Watcher } from '../upstream/shared-stream.ts';
 import {
   changedAtMs,
   cursorFrame,
@@ -52,36 +53,31 @@ export function createEventRoutes(parts: EventParts) {
     request: LoggedRequest,
     slot: StreamSlot,
     heartbeat: Buffer,
-    watch: Watch,
-    mark: Parameters<EventHub['watch']>[2],
+    cursor: bigint | undefined,
+    join: (watcher: Watcher) => () => void,
   ): void {
     const writer = createEventWriter(outgoing, heartbeat, limits, () => metrics.streamCuts.inc());
     const fail = (error: GatewayError) => writer.end(namedFrame('error', errorBody(error, request.requestId, 'GET')));
     metrics.openStreams.inc();
-    writer.write(Buffer.concat([retryFrame(jitteredRetryMs()), cursorFrame(watch.cursor ?? 0n)]));
-    const stop = hub.watch(
-      watch,
-      {
-        write: writer.write,
-        ready: writer.ready,
-        end(outcome) {
-          if ('state' in outcome) return writer.end(endFrame(outcome.state));
-          const error = toGatewayError(outcome.error);
-          logFault(error, request);
-          fail(error);
-        },
-      },
-      mark,
-    );
-    outgoing.once('close', () => {
-      metrics.openStreams.dec();
-      stop();
-    });
+    outgoing.once('close', () => metrics.openStreams.dec());
+    writer.write(Buffer.concat([retryFrame(jitteredRetryMs()), cursorFrame(cursor ?? 0n)]));
     slot.onEnd((reason) => {
       if (reason.kind === 'refused') return fail(reason.error);
       // Later than this process takes connections: it would refuse the stream, and an EventSource then gives up.
       writer.end(retryFrame(jitteredRetryMs(reason.closesInMs)));
     });
+    if (outgoing.writableEnded) return;
+    const leave = join({
+      write: writer.write,
+      ready: writer.ready,
+      end(outcome) {
+        if ('state' in outcome) return writer.end(endFrame(outcome.state));
+        const error = toGatewayError(outcome.error);
+        logFault(error, request);
+        fail(error);
+      },
+    });
+    outgoing.once('close', leave);
   }
 
   return {
@@ -110,7 +106,10 @@ export function createEventRoutes(parts: EventParts) {
       outgoing.writeHead(200, headers).flushHeaders();
       const heartbeat = input.query.heartbeat === 'event' ? HEARTBEAT_EVENT : HEARTBEAT_COMMENT;
       const watch = { workflowId, cursor, metadata: call.metadata, changedAtMs: changedAtMs(workflow) };
-      stream(outgoing, { requestId, route }, slot, heartbeat, watch, mark && snapshotAt(mark, workflow));
+      const asRead = () => snapshotFrame(workflow);
+      stream(outgoing, { requestId, route }, slot, heartbeat, cursor, (watcher) =>
+        hub.watch(watch, watcher, mark, asRead),
+      );
       return RESPONSE_ALREADY_SENT;
     },
 
@@ -122,10 +121,6 @@ export function createEventRoutes(parts: EventParts) {
       return answerJson({ ticket, expires_at: new Date(expiresAtMs).toISOString(), url }, 201);
     },
   };
-}
-
-function snapshotAt(mark: Mark, workflow: Parameters<typeof snapshotFrame>[0]) {
-  return { ...mark, snapshot: () => snapshotFrame(workflow) };
 }
 
 function readCursor(c: RequestContext): bigint | undefined {

@@ -34,7 +34,8 @@ export function createLongPolls({ hub, slots }: { hub: EventHub; slots: StreamSl
               ready: () => undefined,
               end: (outcome) => ('error' in outcome ? reject(outcome.error) : resolve()),
             },
-            mark && { ...mark, snapshot: () => NOTHING },
+            mark,
+            () => NOTHING,
           );
           call.signal.addEventListener('abort', () => resolve(), { once: true });
           slot.onEnd((reason) => (reason.kind === 'refused' ? reject(reason.error) : resolve()));

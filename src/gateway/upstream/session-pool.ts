@@ -1,9 +1,16 @@
-import type { ClientHttp2Stream } from 'node:http2';
+import type { ClientHttp2Stream, ClientSessionOptions } from 'node:http2';
+import type { SocketConstructorOpts } from 'node:net';
 import { Http2SessionManager, type Http2SessionOptions } from '@connectrpc/connect-node';
 
 /** Streams on one connection, unless the server takes fewer: what it should allow at least (RFC 9113, section 6.5.2). */
 const STREAMS_PER_CONNECTION = 100;
 const SETTINGS_WAIT_MS = 1_000;
+/**
+ * Silence after which TCP asks whether the peer is there, 10 times, a second apart: a host that vanished without a word is
+ * noticed within 25 s. HTTP/2's own pings would do the same, but many gRPC servers hang up on more than one in 5 minutes.
+ * node:http2 hands this to node:net; over TLS it has no effect.
+ */
+const SOCKET_OPTIONS: ClientSessionOptions & SocketConstructorOpts = { keepAlive: true, keepAliveInitialDelay: 15_000 };
 
 type Request = Parameters<Http2SessionManager['request']>;
 
@@ -11,8 +18,8 @@ interface Member {
   readonly manager: Http2SessionManager;
   open: number;
   limit: number;
-  /** Settles when the server has said how many streams it takes; undefined before anybody has asked. */
-  known: Promise<unknown> | undefined;
+  /** While a connection is being opened: settles when the server has said how many streams it takes. */
+  opening: Promise<void> | undefined;
 }
 
 /**
@@ -23,26 +30,16 @@ export function createSessionPool(endpoint: string, options: Http2SessionOptions
   const members: Member[] = [];
 
   function addMember(): Member {
-    const manager = new Http2SessionManager(endpoint, options);
-    const member: Member = { manager, open: 0, limit: STREAMS_PER_CONNECTION, known: undefined };
+    const manager = new Http2SessionManager(endpoint, options, SOCKET_OPTIONS);
+    const member: Member = { manager, open: 0, limit: STREAMS_PER_CONNECTION, opening: undefined };
     members.push(member);
     return member;
   }
 
-  async function ask(member: Member, ...request: Request): Promise<ClientHttp2Stream> {
+  async function ask(member: Member, request: Request): Promise<ClientHttp2Stream> {
     member.open++;
-    const asked = member.manager.request(...request);
-    // The first stream of a connection goes alone: before the server's SETTINGS have come, nobody knows its limit.
-    member.known ??= asked.then(readLimit).then(
-      (limit) => {
-        member.limit = limit;
-      },
-      () => {
-        member.known = undefined;
-      },
-    );
     try {
-      const stream = await asked;
+      const stream = await member.manager.request(...request);
       stream.once('close', () => member.open--);
       return stream;
     } catch (error) {
@@ -51,15 +48,28 @@ export function createSessionPool(endpoint: string, options: Http2SessionOptions
     }
   }
 
+  /** Opens a connection. Before the server's SETTINGS have come nobody knows its limit, so the first stream goes alone. */
+  function open(member: Member, request: Request): Promise<ClientHttp2Stream> {
+    const asked = ask(member, request);
+    member.opening = asked.then(readLimit).then((limit) => {
+      member.limit = limit;
+    });
+    const settle = () => {
+      member.opening = undefined;
+    };
+    member.opening.then(settle, settle);
+    return asked;
+  }
+
   return {
     authority: new URL(endpoint).origin,
 
     async request(...request: Request): Promise<ClientHttp2Stream> {
       for (;;) {
         const member = members.find(hasRoom) ?? addMember();
-        // Not even one turn of the loop may pass between looking for room and taking it.
-        if (member.known) await member.known;
-        if (hasRoom(member)) return ask(member, ...request);
+        // No turn of the loop passes between this look and what is asked.
+        if (member.opening) await member.opening;
+        else return isDown(member) ? open(member, request) : ask(member, request);
       }
     },
 
@@ -77,7 +87,13 @@ function hasRoom({ open, limit }: Member): boolean {
   return open < limit;
 }
 
-/** The limit that the server has announced on the stream's connection, or the usual one when it takes its time. */
+/** Whether the next stream opens a connection, to a server that may have another limit. */
+function isDown({ manager }: Member): boolean {
+  const state = manager.state();
+  return state === 'closed' || state === 'error';
+}
+
+/** The limit that the server announces on the stream's connection; the usual one when it takes its time or hangs up. */
 async function readLimit(stream: ClientHttp2Stream): Promise<number> {
   const { session } = stream;
   await new Promise<void>((resolve) => {

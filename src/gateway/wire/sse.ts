@@ -20,8 +20,9 @@ export interface EventFrame {
   readonly atMs?: number | undefined;
 }
 
-/** Instead of an event: the store has none before `oldest` any more. */
+/** Instead of an event: those after `requested` were asked for, and the store has none before `oldest` any more. */
 export interface Gap {
+  readonly requested: bigint;
   readonly oldest: bigint;
 }
 
@@ -43,7 +44,7 @@ function idLine(id: bigint): string {
 }
 
 export function readGap({ event }: WorkflowEvent): Gap | undefined {
-  return event.case === 'gap' ? { oldest: event.value.oldest } : undefined;
+  return event.case === 'gap' ? event.value : undefined;
 }
 
 /** Tells a reader who has everything up to `requested` that what is between it and `oldest` is no longer stored. */
