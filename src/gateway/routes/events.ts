@@ -41,6 +41,7 @@ const STREAM_HEADERS = {
   'Content-Type': 'text/event-stream',
   'Cache-Control': 'no-store, no-transform',
   'X-Accel-Buffering': 'no',
+  Connection: 'close',
 };
 
 /** Handlers of the tag `events`. */
@@ -103,6 +104,8 @@ export function createEventRoutes(parts: EventParts) {
       if (incoming.method === 'HEAD') return new Response(null, { headers });
       if (outgoing.destroyed) return RESPONSE_ALREADY_SENT;
       c.set('streaming', true);
+      // The stream ends with its connection, so that the bytes of an event go out as they are, without a chunk around them.
+      outgoing.removeHeader('Transfer-Encoding');
       outgoing.writeHead(200, headers).flushHeaders();
       const heartbeat = input.query.heartbeat === 'event' ? HEARTBEAT_EVENT : HEARTBEAT_COMMENT;
       const watch = { workflowId, cursor, metadata: call.metadata, changedAtMs: changedAtMs(workflow) };
