@@ -87,7 +87,7 @@ export function createStreamSlots({ lifecycle, keyWatch, maxPerPrincipal, maxPer
       held.add(slot);
       count(principal, 1);
       const stopWatch = keyWatch.watch(caller, (error) => end(slot, { kind: 'refused', error }));
-      outgoing.once('close', () => {
+      outgoing.on('close', () => {
         held.delete(slot);
         count(principal, -1);
         stopWatch();

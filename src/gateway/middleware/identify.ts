@@ -8,7 +8,7 @@ const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
  * W3C trace context travels on as it came.
  */
 export function createIdentify({ timeoutMs }: { timeoutMs: number }): Middleware {
-  return function identify(c, next) {
+  return async function identify(c, next) {
     const { incoming, outgoing } = c.env;
     const given = incoming.headers['x-request-id'];
     const requestId = typeof given === 'string' && /^[A-Za-z0-9._-]{1,128}$/.test(given) ? given : randomUUID();
@@ -19,14 +19,17 @@ export function createIdentify({ timeoutMs }: { timeoutMs: number }): Middleware
       if (typeof tracestate === 'string' && /^[\x20-\x7e]{1,512}$/.test(tracestate)) metadata.tracestate = tracestate;
     }
     const gone = new AbortController();
-    outgoing.once('close', () => {
+    const leave = () => {
       if (!outgoing.writableFinished) gone.abort();
-    });
+    };
+    outgoing.on('close', leave);
     outgoing.setHeader('X-Request-Id', requestId);
     outgoing.setHeader('Cache-Control', 'no-store');
     c.set('requestId', requestId);
     c.set('route', 'unmatched');
     c.set('call', { signal: gone.signal, timeLeftMs: startDeadline(timeoutMs), metadata });
-    return next();
+    await next();
+    // A stream has made all the calls of its request; what it watches ends by itself.
+    if (c.get('streaming')) outgoing.off('close', leave);
   };
 }

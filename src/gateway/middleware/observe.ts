@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { Log } from '../../shared/log.ts';
 import type { Lifecycle, Middleware, RequestContext } from '../context.ts';
 import type { Metrics } from '../metrics.ts';
@@ -12,37 +13,54 @@ interface ObserveParts {
   readonly lifecycle: Lifecycle;
 }
 
+/** What is counted and logged of a request. */
+type Summary = ReturnType<typeof summarize>;
+
 /** Counts and logs each request once, when its connection is done with it. 499: the client went away first. */
 export function createObserve({ metrics, log, lifecycle }: ObserveParts): Middleware {
-  function record(c: RequestContext, startedAt: number): void {
-    const { outgoing, incoming } = c.env;
-    const { route, requestId, call } = c.var;
+  function record(
+    { method, route, streamed, waited, broken, fields }: Summary,
+    answer: ServerResponse,
+    startedAt: number,
+  ) {
     // A stream is over when its reader leaves: neither its end nor its lifetime says anything about the gateway.
-    const streamed = c.get('streaming') === true;
-    const answered = outgoing.writableFinished || streamed;
-    const status = c.get('brokenBy')?.status ?? (answered ? outgoing.statusCode : 499);
-    const method = METHODS.has(incoming.method ?? '') ? incoming.method! : 'OTHER';
+    const answered = answer.writableFinished || streamed;
+    const status = broken ?? (answered ? answer.statusCode : 499);
     const durationMs = performance.now() - startedAt;
     metrics.requests.inc({ method, path: route, status });
-    if (!streamed && !c.get('waiting')) metrics.requestDuration.observe({ method, path: route }, durationMs / 1000);
+    if (!streamed && !waited) metrics.requestDuration.observe({ method, path: route }, durationMs / 1000);
     log[QUIET.has(route) ? 'debug' : 'info'](
-      {
-        request_id: requestId,
-        method,
-        route,
-        status,
-        duration_ms: Math.round(durationMs * 1000) / 1000,
-        principal: c.get('caller')?.principal,
-        trace_id: call.metadata.traceparent?.slice(3, 35),
-      },
+      { ...fields, method, route, status, duration_ms: Math.round(durationMs * 1000) / 1000 },
       'request',
     );
   }
 
-  return function observe(c, next) {
+  return async function observe(c, next) {
     const startedAt = performance.now();
-    c.env.outgoing.once('close', () => record(c, startedAt));
-    if (lifecycle.draining) c.env.outgoing.setHeader('Connection', 'close');
-    return next();
+    const { outgoing } = c.env;
+    // The context goes when the handler is done with it: a stream lives for hours, and there are thousands.
+    const request: { context: RequestContext | undefined; summary?: Summary } = { context: c };
+    outgoing.on('close', () => record(request.summary ?? summarize(request.context!), outgoing, startedAt));
+    if (lifecycle.draining) outgoing.setHeader('Connection', 'close');
+    await next();
+    request.summary = summarize(c);
+    request.context = undefined;
+  };
+}
+
+function summarize(c: RequestContext) {
+  const { method = '' } = c.env.incoming;
+  const { route, requestId, call } = c.var;
+  return {
+    method: METHODS.has(method) ? method : 'OTHER',
+    route,
+    streamed: c.get('streaming') === true,
+    waited: c.get('waiting') === true,
+    broken: c.get('brokenBy')?.status,
+    fields: {
+      request_id: requestId,
+      principal: c.get('caller')?.principal,
+      trace_id: call.metadata.traceparent?.slice(3, 35),
+    },
   };
 }

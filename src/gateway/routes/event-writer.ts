@@ -61,7 +61,7 @@ export function createEventWriter(
     if (outgoing.writableLength > 0) cut();
   });
   outgoing.on('drain', wake);
-  outgoing.once('close', () => {
+  outgoing.on('close', () => {
     clearTimeout(timer);
     wake();
   });

@@ -60,7 +60,7 @@ export function createEventRoutes(parts: EventParts) {
     const writer = createEventWriter(outgoing, heartbeat, limits, () => metrics.streamCuts.inc());
     const fail = (error: GatewayError) => writer.end(namedFrame('error', errorBody(error, request.requestId, 'GET')));
     metrics.openStreams.inc();
-    outgoing.once('close', () => metrics.openStreams.dec());
+    outgoing.on('close', () => metrics.openStreams.dec());
     writer.write(Buffer.concat([retryFrame(jitteredRetryMs()), cursorFrame(cursor ?? 0n)]));
     slot.onEnd((reason) => {
       if (reason.kind === 'refused') return fail(reason.error);
@@ -78,7 +78,7 @@ export function createEventRoutes(parts: EventParts) {
         fail(error);
       },
     });
-    outgoing.once('close', leave);
+    outgoing.on('close', leave);
   }
 
   return {

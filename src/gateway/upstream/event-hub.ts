@@ -86,12 +86,13 @@ export function createEventHub(
 
   // A replay goes at the pace of its only reader. Of several, those who are slow go on alone; live, they are cut off.
   async function keepPace(stream: SharedStream, watch: Watch): Promise<void> {
+    if (stream.live && stream.seats.size > 1) return;
     const slow = new Map<Seat, Promise<void>>();
     for (const seat of stream.seats) {
       const ready = seat.watcher.ready();
       if (ready) slow.set(seat, ready);
     }
-    if (slow.size === 0 || (stream.live && stream.seats.size > 1)) return;
+    if (slow.size === 0) return;
     if (stream.seats.size === 1) {
       stream.waiting = true;
       await Promise.all(slow.values());
@@ -125,6 +126,14 @@ export function createEventHub(
     if (streams?.delete(stream) && streams.size === 0) workflows.delete(workflowId);
   }
 
+  // A function of its own, so that what it returns holds on to nothing else for hours.
+  function leave(seat: Seat, workflowId: string): () => void {
+    return () => {
+      const { stream } = seat;
+      if (stream?.seats.delete(seat)) closeIfEmpty(stream, workflowId);
+    };
+  }
+
   return {
     /** Where the streams of a workflow stand. Taken before the workflow is read, it makes what was read a snapshot. */
     mark(workflowId: string): Mark {
@@ -153,10 +162,7 @@ export function createEventHub(
         }
       }
       if (!seat.stream) open(watch, seat);
-      return () => {
-        const { stream } = seat;
-        if (stream?.seats.delete(seat)) closeIfEmpty(stream, workflowId);
-      };
+      return leave(seat, workflowId);
     },
   };
 }
