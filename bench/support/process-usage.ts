@@ -1,0 +1,42 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** What proc_pid_stat(5) counts CPU time in: 1/100 s on every Linux that Node runs on. */
+const TICK_MS = 10;
+const SAMPLE_MS = 200;
+const STILL_SAMPLES = 5;
+const STILL_BYTES = 256 * 1024;
+const STILL_BOUND_MS = 30_000;
+
+/** User and system time of all threads of a process so far, in milliseconds. */
+export function readCpuMs(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  // Counted from behind the second field, the name in brackets, which may hold blanks.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+}
+
+/** Resident memory of a process in bytes, once it stands still. */
+export async function readRssBytes(pid: number): Promise<number> {
+  const deadline = performance.now() + STILL_BOUND_MS;
+  const samples = [sampleRss(pid)];
+  while (samples.length < STILL_SAMPLES || Math.max(...samples) - Math.min(...samples) > STILL_BYTES) {
+    if (performance.now() > deadline) {
+      throw new Error(`the memory of process ${pid} does not stand still: ${samples.join(', ')} bytes`);
+    }
+    await sleep(SAMPLE_MS);
+    samples.push(sampleRss(pid));
+    if (samples.length > STILL_SAMPLES) samples.shift();
+  }
+  return samples.at(-1)!;
+}
+
+function sampleRss(pid: number): number {
+  return Number(/^VmRSS:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
+}
+
+/** How many files a process started from this one may have open. Node has raised its own limit as far as it may. */
+export function readOpenFilesLimit(): number {
+  const limit = /^Max open files\s+(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
+  return limit === 'unlimited' ? Number.POSITIVE_INFINITY : Number(limit);
+}
