@@ -8,7 +8,9 @@ import { after, before, describe, it } from 'node:test';
 import { until, within } from '../support/waiting.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
-const SECTION = /^## Submit and watch\n(.*?)^## /ms.exec(readFileSync(path.join(ROOT, 'README.md'), 'utf8'))![1]!;
+const SECTION = /^## Submit and watch\n(.*?)^## Configuration/ms.exec(
+  readFileSync(path.join(ROOT, 'README.md'), 'utf8'),
+)![1]!;
 const BLOCKS = [...SECTION.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => block!);
 
 interface Run {
@@ -40,7 +42,7 @@ function signalGroup({ child }: Run, signal: NodeJS.Signals): void {
   }
 }
 
-describe('the README, "Submit and watch"', () => {
+describe('the README, "Submit and watch" and "The API"', () => {
   // The project as the README's commands see it, so that what they write does not land in the real one.
   const folder = mkdtempSync(path.join(os.tmpdir(), 'foldforge-test-'));
   for (const name of ['package.json', 'scripts', 'src', 'node_modules', 'examples']) {
@@ -94,8 +96,10 @@ describe('the README, "Submit and watch"', () => {
     const outputs = shell.output().split('=== done\n');
     assert.equal(exitCode, 0, shell.output());
     assert.equal(outputs.pop(), '');
-    assert.equal(outputs.length, 8);
-    const [submitted, watched, resumed, downloaded, ranked, listed, failed, retried] = outputs as [
+    assert.equal(outputs.length, 10);
+    const [submitted, watched, resumed, downloaded, ranked, listed, failed, retried, ticketed, waited] = outputs as [
+      string,
+      string,
       string,
       string,
       string,
@@ -111,7 +115,7 @@ describe('the README, "Submit and watch"', () => {
       watched,
       /^retry: \d+\n\nevent: workflow_update\ndata: .*event: end\ndata: \{"state":"SUCCEEDED"\}\n\n$/s,
     );
-    assert.match(resumed, /^id: 6\nevent: step_update\n(?:id: .*\nevent: .*\n)+event: end\n$/);
+    assert.match(resumed, /^id: 5\nid: 6\nevent: step_update\n(?:id: .*\nevent: .*\n)+event: end\n$/);
     assert.equal(downloaded, 'demo-output/backbone.pdb: OK\n');
     const { designs } = JSON.parse(ranked) as { designs: { rank: number; source_step: string }[] };
     assert.deepEqual(
@@ -125,5 +129,9 @@ describe('the README, "Submit and watch"', () => {
     assert.match(listed, /(?:^|\n)\{"workflows":\[\]\}$/);
     assert.equal(failed, 'event: end\ndata: {"state":"FAILED"}\n\n');
     assert.equal(retried, 'event: end\ndata: {"state":"SUCCEEDED"}\n\n');
+    assert.equal(ticketed, 'event: workflow_update\nevent: end\n');
+    assert.equal(waited, '');
+    const finished = JSON.parse(readFileSync(path.join(folder, 'demo-output', 'finished.json'), 'utf8'));
+    assert.equal(finished.state, 'SUCCEEDED');
   });
 });
