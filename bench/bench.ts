@@ -50,7 +50,8 @@ function parse(args: string[]) {
   try {
     return parseArgs({ args, allowPositionals: true, options: { rounds: { type: 'string' } } });
   } catch (error) {
-    throw new StartupError((error as Error).message, EX_USAGE);
+    const [sentence] = (error as Error).message.split('. ', 1);
+    throw new StartupError(sentence!, EX_USAGE);
   }
 }
 

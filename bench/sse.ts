@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { EX_CONFIG, StartupError } from '../src/shared/startup-error.ts';
 import type { BackendAnswer, BackendMessage } from './support/backend.ts';
-import { readCpuMs, readOpenFilesLimit, readRssBytes } from './support/process-usage.ts';
+import { assertOpenFiles, readCpuMs, readRssBytes } from './support/process-usage.ts';
 import { type AreaReport, type Measure, median, type Round, summarize } from './support/report.ts';
 import type { Program, Stage } from './support/stage.ts';
 import type { WatchersAnswer, WatchersMessage } from './support/watchers.ts';
@@ -75,7 +74,7 @@ export async function benchSse(stage: Stage, roundCount: number): Promise<AreaRe
     notes: [
       `Every watcher got each of its ${WARM_EVENTS + EVENTS} events once.`,
       `Pinning: ${stage.pinning}.`,
-      ...Object.keys(SUBJECTS).map((name) => describeOthers(name, rounds)),
+      ...Object.keys(SUBJECTS).map((name) => describeRuns(name, rounds)),
     ],
   };
 }
@@ -100,7 +99,7 @@ async function measure(
     await deliver(WARM_EVENTS, WARM_EVENTS);
     const programs = { subject, backend, load };
     const before = readTimes(programs);
-    await deliver(EVENTS, WARM_EVENTS + EVENTS);
+    const { openStreams } = await deliver(EVENTS, WARM_EVENTS + EVENTS);
     const after = readTimes(programs);
     // Last: a forced collection also throws compiled code away.
     const open = await readMemory(subject);
@@ -113,16 +112,17 @@ async function measure(
       cpuShare: share('subject'),
       backendCpuShare: share('backend'),
       loadCpuShare: share('load'),
+      upstreamStreams: openStreams,
     };
 
     /** Emits `each` events of every workflow, and waits until every watcher has got `total` since the beginning. */
-    async function deliver(each: number, total: number): Promise<void> {
-      await askBackend({ emit: { each, perSecond: EVENTS_PER_SECOND } });
+    async function deliver(each: number, total: number): Promise<BackendAnswer> {
+      const answer = await askBackend({ emit: { each, perSecond: EVENTS_PER_SECOND } });
       const deadline = performance.now() + DELIVERY_BOUND_MS;
       for (;;) {
         const { delivered, least, most, broken } = await askLoad({ count: true });
         if (broken !== undefined) throw new Error(`a watcher lost its stream: ${broken}`);
-        if (least === total && most === total) return;
+        if (least === total && most === total) return answer;
         if (most > total || performance.now() > deadline) {
           throw new Error(
             `${total} events were sent to each watcher; they got ${least} to ${most}, together ${delivered} of ${total * WATCHERS}`,
@@ -151,20 +151,15 @@ function readTimes({ subject, backend, load }: Readonly<Record<'subject' | 'back
   };
 }
 
-/** Whether the others on the second core may have held the program up. */
-function describeOthers(name: string, rounds: readonly Round[]): string {
-  const share = (key: string) => median(rounds.map((round) => round[name]![key]!));
-  const [own, backend, load] = [share('cpuShare'), share('backendCpuShare'), share('loadCpuShare')];
-  const warning = backend + load > BUSY_SHARE ? ' Too much: they hold it up.' : '';
-  const percent = (part: number) => `${Math.round(part * 100)} %`;
-  return `CPU in use with ${name}: ${percent(own)} by itself; beside it ${percent(backend)} by the backend and ${percent(load)} by the watchers.${warning}`;
-}
-
-function assertOpenFiles(needed: number): void {
-  const limit = readOpenFilesLimit();
-  if (limit >= needed) return;
-  throw new StartupError(
-    `the benchmark opens ${needed} files in one process, and may open ${limit}; raise the hard limit (ulimit -Hn ${needed})`,
-    EX_CONFIG,
-  );
+/** How many streams it read, and whether the others on the second core may have held it up. */
+function describeRuns(name: string, rounds: readonly Round[]): string {
+  const read = (key: string) => median(rounds.map((round) => round[name]![key]!));
+  const percent = (key: string) => `${Math.round(read(key) * 100)} %`;
+  const isHeldUp = read('backendCpuShare') + read('loadCpuShare') > BUSY_SHARE;
+  return [
+    `${name}: ${read('upstreamStreams')} upstream streams;`,
+    `CPU in use while events came: ${percent('cpuShare')} by itself,`,
+    `${percent('backendCpuShare')} by the backend, ${percent('loadCpuShare')} by the watchers.`,
+    ...(isHeldUp ? ['The last two are too busy: they hold it up.'] : []),
+  ].join(' ');
 }

@@ -1,16 +1,13 @@
 import { createServer, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
-import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
-import { timestampFromDate } from '@bufbuild/protobuf/wkt';
-import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
+import { fromBinary } from '@bufbuild/protobuf';
 import {
   GetWorkflowRequestSchema,
   OrchestratorService,
   StreamWorkflowEventsRequestSchema,
-  WorkflowEventSchema,
-  WorkflowSchema,
 } from '../../src/gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 import { answerMessages } from './answer-messages.ts';
+import { createHeldWorkflow, createStepUpdate, type HeldWorkflow } from './backend-data.ts';
 
 // An orchestrator that holds running workflows and emits their events. It must cost little beside the programs under
 // test, so it speaks gRPC over bare HTTP/2, and encodes each answer and each event once for all who want it.
@@ -20,15 +17,13 @@ export type BackendMessage =
   | { readonly hold: number }
   /** `perSecond` events in turn over all workflows, `each` of them for every workflow. */
   | { readonly emit: { readonly each: number; readonly perSecond: number } };
+
 export interface BackendAnswer {
   readonly workflowIds: readonly string[];
   readonly openStreams: number;
 }
 
-interface Entry {
-  readonly id: string;
-  readonly workflow: Buffer;
-  readonly snapshot: Buffer;
+interface Entry extends HeldWorkflow {
   readonly streams: Set<ServerHttp2Stream>;
   lastEventId: bigint;
 }
@@ -38,59 +33,8 @@ const GRPC_OK = '0';
 const GRPC_NOT_FOUND = '5';
 const GRPC_UNIMPLEMENTED = '12';
 const TICK_MS = 5;
-const CREATED_AT = timestampFromDate(new Date('2026-01-01T00:00:00Z'));
 
 const entries = new Map<string, Entry>();
-
-function hold(index: number): Entry {
-  const id = `0190a5f0-0000-7000-8000-${String(index).padStart(12, '0')}`;
-  const step = (stepId: string, tool: string, dependsOn: string[]) => ({ id: stepId, tool, dependsOn, params: {} });
-  const workflow = create(WorkflowSchema, {
-    id,
-    spec: {
-      name: `binder design ${index}`,
-      steps: [
-        step('backbone', 'rfdiffusion', []),
-        step('sequence', 'proteinmpnn', ['backbone']),
-        step('fold', 'boltz', ['sequence']),
-      ],
-      labels: { project: 'bench' },
-    },
-    state: JobState.RUNNING,
-    stepStatuses: [
-      { stepId: 'backbone', state: JobState.SUCCEEDED, fraction: 1, startedAt: CREATED_AT, finishedAt: CREATED_AT },
-      { stepId: 'sequence', state: JobState.RUNNING, fraction: 0.5, startedAt: CREATED_AT },
-      { stepId: 'fold', state: JobState.QUEUED },
-    ],
-    createdAt: CREATED_AT,
-    updatedAt: CREATED_AT,
-  });
-  const event = { case: 'workflowUpdate' as const, value: workflow };
-  const snapshot = create(WorkflowEventSchema, { workflowId: id, event, at: CREATED_AT });
-  return {
-    id,
-    workflow: frame(WorkflowSchema, workflow),
-    snapshot: frame(WorkflowEventSchema, snapshot),
-    streams: new Set(),
-    lastEventId: 0n,
-  };
-}
-
-/** A progress report with scores, as a running step sends it. */
-function emitNext(entry: Entry): void {
-  const eventId = ++entry.lastEventId;
-  const status = {
-    stepId: 'sequence',
-    state: JobState.RUNNING,
-    fraction: Number(eventId % 100n) / 100,
-    sequences: [{ fasta: 'MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQ', globalScore: 1.25, seqRecovery: 0.41, sampleIndex: 1 }],
-    startedAt: CREATED_AT,
-  };
-  const at = timestampFromDate(new Date());
-  const event = { case: 'stepUpdate' as const, value: status };
-  const bytes = frame(WorkflowEventSchema, create(WorkflowEventSchema, { workflowId: entry.id, event, at, eventId }));
-  for (const stream of entry.streams) stream.write(bytes);
-}
 
 function emit({ each, perSecond }: { each: number; perSecond: number }): Promise<void> {
   const all = [...entries.values()];
@@ -108,20 +52,16 @@ function emit({ each, perSecond }: { each: number; perSecond: number }): Promise
   });
 }
 
-/** gRPC over HTTP/2, "Length-Prefixed-Message", not compressed. */
-function frame<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): Buffer {
-  const bytes = toBinary(schema, message);
-  const framed = Buffer.alloc(5 + bytes.length);
-  framed.writeUInt32BE(bytes.length, 1);
-  framed.set(bytes, 5);
-  return framed;
+function emitNext(entry: Entry): void {
+  const bytes = createStepUpdate(entry.id, ++entry.lastEventId);
+  for (const stream of entry.streams) stream.write(bytes);
 }
 
 function serve(stream: ServerHttp2Stream, path: string, body: Buffer): void {
   const message = body.subarray(5);
   if (path === rpcPath('getWorkflow')) {
     const entry = entries.get(fromBinary(GetWorkflowRequestSchema, message).workflowId);
-    if (entry) answer(stream, entry.workflow);
+    if (entry) answer(stream, entry);
     else refuse(stream, GRPC_NOT_FOUND);
   } else if (path === rpcPath('streamWorkflowEvents')) {
     const { workflowId, fromEventId } = fromBinary(StreamWorkflowEventsRequestSchema, message);
@@ -131,9 +71,9 @@ function serve(stream: ServerHttp2Stream, path: string, body: Buffer): void {
   } else refuse(stream, GRPC_UNIMPLEMENTED);
 }
 
-function answer(stream: ServerHttp2Stream, frame: Buffer): void {
+function answer(stream: ServerHttp2Stream, entry: Entry): void {
   respond(stream);
-  stream.end(frame);
+  stream.end(entry.answer);
 }
 
 /** Nothing is stored: whoever comes back behind an event gets what happens from now on. */
@@ -150,14 +90,15 @@ function respond(stream: ServerHttp2Stream): void {
 }
 
 function refuse(stream: ServerHttp2Stream, status: string): void {
-  stream.respond({ ':status': 200, 'content-type': GRPC_CONTENT_TYPE, 'grpc-status': status }, { endStream: true });
+  const headers = { ':status': 200, 'content-type': GRPC_CONTENT_TYPE, 'grpc-status': status };
+  stream.respond(headers, { endStream: true });
 }
 
 function rpcPath(rpc: keyof typeof OrchestratorService.method): string {
   return `/${OrchestratorService.typeName}/${OrchestratorService.method[rpc].name}`;
 }
 
-// Streams are not limited in number by default; their memory is, at 10 MB a connection, which thousands of them pass.
+// The number of streams on a connection is not limited by default; their memory is, at 10 MB, which thousands pass.
 const server = createServer({ maxSessionMemory: 1_000 });
 server.on('stream', (stream, headers) => {
   const chunks: Buffer[] = [];
@@ -173,8 +114,8 @@ server.listen(0, '127.0.0.1', () => {
 answerMessages<BackendMessage>(async (message): Promise<BackendAnswer> => {
   if ('hold' in message) {
     for (let index = 1; index <= message.hold; index++) {
-      const entry = hold(index);
-      entries.set(entry.id, entry);
+      const held = createHeldWorkflow(index);
+      entries.set(held.id, { ...held, streams: new Set(), lastEventId: 0n });
     }
   } else {
     await emit(message.emit);

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { EX_CONFIG, StartupError } from '../../src/shared/startup-error.ts';
 
 /** What proc_pid_stat(5) counts CPU time in: 1/100 s on every Linux that Node runs on. */
 const TICK_MS = 10;
@@ -35,8 +36,13 @@ function sampleRss(pid: number): number {
   return Number(/^VmRSS:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
 }
 
-/** How many files a process started from this one may have open. Node has raised its own limit as far as it may. */
-export function readOpenFilesLimit(): number {
+/** Throws a StartupError when a process started from this one may not open `needed` files. */
+export function assertOpenFiles(needed: number): void {
+  // Node has raised its own limit, which the others inherit, as far as it may.
   const limit = /^Max open files\s+(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
-  return limit === 'unlimited' ? Number.POSITIVE_INFINITY : Number(limit);
+  if (limit === 'unlimited' || Number(limit) >= needed) return;
+  throw new StartupError(
+    `the benchmark opens ${needed} files in one process, and may open ${limit}: raise the hard limit (ulimit -Hn)`,
+    EX_CONFIG,
+  );
 }

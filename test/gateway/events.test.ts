@@ -274,13 +274,20 @@ describe('event streams', () => {
     assert.ok(fake.countCalls('streamWorkflowEvents') <= 2);
   });
 
-  it('gives the cursor back before there is an event', async () => {
+  it('gives the cursor back when there is no event yet, and never lets a blank line come before an id', async () => {
     const id = running();
     for (let index = 1; index <= 3; index++) step(id, index / 10);
-    const [, second] = await collectSse(await open(id, { 'Last-Event-ID': '3' }), (seen) => seen.length === 2);
-    assert.deepEqual(second, { id: '3' });
+    const [quiet] = await collectSse(await open(id, { 'Last-Event-ID': '3' }), (seen) => seen.length === 1);
+    assert.deepEqual([quiet?.id, quiet?.data, quiet?.comment], ['3', undefined, undefined]);
+    assert.match(quiet?.retry ?? '', /^\d{4}$/);
+    const [replayed] = await collectSse(await open(id, { 'Last-Event-ID': '2' }), (seen) => seen.length === 1);
+    assert.deepEqual([replayed?.id, replayed?.event], ['3', 'step_update'], 'the event itself has the first id');
+    assert.match(replayed?.retry ?? '', /^\d{4}$/);
     const fresh = await collectSse(await open(id), (seen) => updates(seen).length === 1);
     assert.ok(fresh.every(({ id: eventId }) => eventId === undefined));
+    fake.forgetEvents(id, 3n);
+    const [gapped, gap] = await collectSse(await open(id, { 'Last-Event-ID': '1' }), (seen) => seen.length === 2);
+    assert.deepEqual([gapped?.id, gapped?.event, gap?.event], ['1', undefined, 'gap']);
   });
 
   it('says what is missing when the store no longer has it, to each reader for itself', async () => {
@@ -408,8 +415,8 @@ describe('event streams', () => {
     const closed = own.close();
     const calls = fake.countCalls('streamWorkflowEvents');
     const response = await own.request(`/v1/workflows/${id}/events`, { headers: { 'Last-Event-ID': '7' } });
-    const [first, cursor, last] = await within('the stream ends', collectSse(response));
-    assert.deepEqual([response.status, cursor], [200, { id: '7' }]);
+    const [first, last] = await within('the stream ends', collectSse(response));
+    assert.deepEqual([response.status, first?.id, first?.data], [200, '7', undefined]);
     assert.ok(Number(first?.retry) >= 1_000 && Number(last?.retry) >= 1_000);
     assert.equal(fake.countCalls('streamWorkflowEvents'), calls, 'nothing was opened for it');
     const refused = await own.request(`/v1/workflows/${id}/events`);

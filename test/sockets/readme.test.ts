@@ -115,7 +115,7 @@ describe('the README, "Submit and watch" and "The API"', () => {
       watched,
       /^retry: \d+\n\nevent: workflow_update\ndata: .*event: end\ndata: \{"state":"SUCCEEDED"\}\n\n$/s,
     );
-    assert.match(resumed, /^id: 5\nid: 6\nevent: step_update\n(?:id: .*\nevent: .*\n)+event: end\n$/);
+    assert.match(resumed, /^id: 6\nevent: step_update\n(?:id: .*\nevent: .*\n)+event: end\n$/);
     assert.equal(downloaded, 'demo-output/backbone.pdb: OK\n');
     const { designs } = JSON.parse(ranked) as { designs: { rank: number; source_step: string }[] };
     assert.deepEqual(

@@ -1,6 +1,17 @@
 import type { ServerResponse } from 'node:http';
+import { openingLines } from '../wire/sse.ts';
 
-interface Limits {
+/** How long a resumed stream waits for its first event before the cursor is given back, in milliseconds. */
+const CURSOR_AFTER_MS = 100;
+const NOTHING = Buffer.alloc(0);
+
+/** How a stream begins: when its reader is to come back after a loss, and what it came with. */
+interface Opening {
+  readonly retryMs: number;
+  readonly cursor: bigint | undefined;
+}
+
+export interface StreamLimits {
   /** Silence after which a heartbeat is written. */
   readonly heartbeatMs: number;
   /** Bytes that may wait for the reader. */
@@ -23,8 +34,9 @@ export interface EventWriter {
  */
 export function createEventWriter(
   outgoing: ServerResponse,
+  opening: Opening,
   heartbeat: Buffer,
-  { heartbeatMs, bufferBytes, stallMs }: Limits,
+  { heartbeatMs, bufferBytes, stallMs }: StreamLimits,
   onCut: () => void,
 ): EventWriter {
   // One frame that is larger than the buffer may wait beside it, or nobody could ever read it.
@@ -40,8 +52,19 @@ export function createEventWriter(
     outgoing.destroy();
   }
 
-  function write(bytes: Buffer): void {
+  let isOpen = false;
+  let openingTimer: NodeJS.Timeout | undefined;
+  function withOpening(next: Buffer): Buffer {
+    if (isOpen) return next;
+    isOpen = true;
+    clearTimeout(openingTimer);
+    openingTimer = undefined;
+    return Buffer.concat([openingLines(opening.retryMs, opening.cursor, next), next]);
+  }
+
+  function write(frame: Buffer): void {
     if (outgoing.destroyed || outgoing.writableEnded) return;
+    const bytes = withOpening(frame);
     if (outgoing.writableLength > bufferBytes + oversizeBytes) {
       cut();
       return;
@@ -56,6 +79,8 @@ export function createEventWriter(
   }
 
   const timer = setTimeout(() => write(heartbeat), heartbeatMs).unref();
+  if (opening.cursor === undefined) write(NOTHING);
+  else openingTimer = setTimeout(() => write(NOTHING), CURSOR_AFTER_MS).unref();
   // Node sets the socket's timer back whenever the reader has taken something, also in the middle of a large frame.
   outgoing.setTimeout(stallMs, () => {
     if (outgoing.writableLength > 0) cut();
@@ -63,6 +88,7 @@ export function createEventWriter(
   outgoing.on('drain', wake);
   outgoing.on('close', () => {
     clearTimeout(timer);
+    clearTimeout(openingTimer);
     wake();
   });
   return {
@@ -74,7 +100,7 @@ export function createEventWriter(
     },
     end(bytes) {
       if (outgoing.destroyed || outgoing.writableEnded) return;
-      outgoing.end(bytes);
+      outgoing.end(withOpening(bytes));
     },
   };
 }

@@ -11,7 +11,6 @@ import type { Orchestrator } from '../upstream/orchestrator.ts';
 import type { Watcher } from '../upstream/shared-stream.ts';
 import {
   changedAtMs,
-  cursorFrame,
   endFrame,
   HEARTBEAT_COMMENT,
   HEARTBEAT_EVENT,
@@ -22,7 +21,7 @@ import {
 } from '../wire/sse.ts';
 import { isTerminal } from '../wire/workflow-json.ts';
 import { answerJson } from './answer.ts';
-import { createEventWriter } from './event-writer.ts';
+import { createEventWriter, type StreamLimits } from './event-writer.ts';
 
 interface EventParts {
   readonly orchestrator: Orchestrator;
@@ -31,7 +30,7 @@ interface EventParts {
   readonly tickets: StreamTickets;
   readonly metrics: Pick<Metrics, 'openStreams' | 'streamCuts'>;
   readonly lifecycle: Lifecycle;
-  readonly limits: Parameters<typeof createEventWriter>[2];
+  readonly limits: StreamLimits;
   readonly logFault: (error: GatewayError, request: LoggedRequest) => void;
 }
 
@@ -57,11 +56,11 @@ export function createEventRoutes(parts: EventParts) {
     cursor: bigint | undefined,
     join: (watcher: Watcher) => () => void,
   ): void {
-    const writer = createEventWriter(outgoing, heartbeat, limits, () => metrics.streamCuts.inc());
+    const opening = { retryMs: jitteredRetryMs(), cursor };
+    const writer = createEventWriter(outgoing, opening, heartbeat, limits, () => metrics.streamCuts.inc());
     const fail = (error: GatewayError) => writer.end(namedFrame('error', errorBody(error, request.requestId, 'GET')));
     metrics.openStreams.inc();
     outgoing.on('close', () => metrics.openStreams.dec());
-    writer.write(Buffer.concat([retryFrame(jitteredRetryMs()), cursorFrame(cursor ?? 0n)]));
     slot.onEnd((reason) => {
       if (reason.kind === 'refused') return fail(reason.error);
       // Later than this process takes connections: it would refuse the stream, and an EventSource then gives up.

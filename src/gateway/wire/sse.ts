@@ -39,6 +39,8 @@ function eventLines(event: WorkflowEvent): string {
   return `event: ${name}\ndata: ${JSON.stringify(workflowEventToJson(event))}\n\n`;
 }
 
+const ID_FIELD = Buffer.from('id:');
+
 function idLine(id: bigint): string {
   return id === 0n ? '' : `id: ${id}\n`;
 }
@@ -52,9 +54,14 @@ export function gapFrame(requested: bigint, oldest: bigint): Buffer {
   return namedFrame('gap', { requested: exactInteger(requested), oldest: exactInteger(oldest) });
 }
 
-/** Gives a reader its cursor back before there is an event, so that a second drop does not lose it. */
-export function cursorFrame(cursor: bigint): Buffer {
-  return Buffer.from(cursor === 0n ? '' : `${idLine(cursor)}\n`);
+/**
+ * What stands before the first bytes of a stream. At each blank line a client takes over the id that it has seen in this
+ * stream, so the first one must not come before an id, or a second drop would cost a resumed client its cursor. The id is
+ * that of the first event where one comes `next`, else the cursor, given back.
+ */
+export function openingLines(retryMs: number, cursor: bigint | undefined, next: Buffer): Buffer {
+  const startsWithId = next.subarray(0, ID_FIELD.length).equals(ID_FIELD);
+  return Buffer.from(`retry: ${Math.round(retryMs)}\n${startsWithId ? '' : `${idLine(cursor ?? 0n)}\n`}`);
 }
 
 /** A workflow as it was read, in the form in which an orchestrator opens a fresh stream. */

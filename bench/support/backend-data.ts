@@ -1,0 +1,65 @@
+import { create, type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
+import { WorkflowEventSchema, WorkflowSchema } from '../../src/gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
+
+// What the backend of the benchmark holds and sends, ready for the wire: of the size and form that a real one has.
+
+const CREATED_AT = timestampFromDate(new Date('2026-01-01T00:00:00Z'));
+
+/** A running workflow as GetWorkflow answers it, and as the snapshot that opens its event stream. */
+export interface HeldWorkflow {
+  readonly id: string;
+  readonly answer: Buffer;
+  readonly snapshot: Buffer;
+}
+
+export function createHeldWorkflow(index: number): HeldWorkflow {
+  const id = `0190a5f0-0000-7000-8000-${String(index).padStart(12, '0')}`;
+  const workflow = create(WorkflowSchema, {
+    id,
+    spec: {
+      name: `binder design ${index}`,
+      steps: [
+        { id: 'backbone', tool: 'rfdiffusion', params: {} },
+        { id: 'sequence', tool: 'proteinmpnn', dependsOn: ['backbone'], params: {} },
+        { id: 'fold', tool: 'boltz', dependsOn: ['sequence'], params: {} },
+      ],
+      labels: { project: 'bench' },
+    },
+    state: JobState.RUNNING,
+    stepStatuses: [
+      { stepId: 'backbone', state: JobState.SUCCEEDED, fraction: 1, startedAt: CREATED_AT, finishedAt: CREATED_AT },
+      { stepId: 'sequence', state: JobState.RUNNING, startedAt: CREATED_AT },
+      { stepId: 'fold', state: JobState.QUEUED },
+    ],
+    createdAt: CREATED_AT,
+    updatedAt: CREATED_AT,
+  });
+  const event = { case: 'workflowUpdate' as const, value: workflow };
+  const snapshot = create(WorkflowEventSchema, { workflowId: id, event, at: CREATED_AT });
+  return { id, answer: frame(WorkflowSchema, workflow), snapshot: frame(WorkflowEventSchema, snapshot) };
+}
+
+/** A step's progress with a design, as a running step reports it. */
+export function createStepUpdate(workflowId: string, eventId: bigint): Buffer {
+  const value = {
+    stepId: 'sequence',
+    state: JobState.RUNNING,
+    fraction: Number(eventId % 100n) / 100,
+    sequences: [{ fasta: 'MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQ', globalScore: 1.25, seqRecovery: 0.41, sampleIndex: 1 }],
+    startedAt: CREATED_AT,
+  };
+  const at = timestampFromDate(new Date());
+  const event = { case: 'stepUpdate' as const, value };
+  return frame(WorkflowEventSchema, create(WorkflowEventSchema, { workflowId, event, at, eventId }));
+}
+
+/** gRPC over HTTP/2, "Length-Prefixed-Message", not compressed. */
+function frame<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): Buffer {
+  const bytes = toBinary(schema, message);
+  const framed = Buffer.alloc(5 + bytes.length);
+  framed.writeUInt32BE(bytes.length, 1);
+  framed.set(bytes, 5);
+  return framed;
+}
