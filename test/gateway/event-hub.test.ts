@@ -111,7 +111,7 @@ function startRun({ isBase, deletion, latency }: Orchestrator, delays: Iterator<
       await pause();
       const asksForSnapshot = cursor === undefined || (isBase && cursor === 0n);
       let last = asksForSnapshot ? stored : Number(cursor);
-      if (asksForSnapshot) yield { id: 0n, bytes: Buffer.from(`snapshot ${last}`) };
+      if (asksForSnapshot) yield { id: 0n, isSnapshot: true, bytes: Buffer.from(`snapshot ${last}`) };
       while (stored < TOTAL || last < stored) {
         await pause();
         signal.throwIfAborted();

@@ -38,6 +38,7 @@ export function createLongPolls({ hub, slots }: { hub: EventHub; slots: StreamSl
             () => NOTHING,
           );
           call.signal.addEventListener('abort', () => resolve(), { once: true });
+          if (call.signal.aborted) resolve();
           slot.onEnd((reason) => (reason.kind === 'refused' ? reject(reason.error) : resolve()));
         }).finally(() => {
           clearTimeout(timer);

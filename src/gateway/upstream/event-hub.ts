@@ -7,6 +7,7 @@ import {
   deliver,
   endAll,
   type Frame,
+  fallBehind,
   PATIENCE_MS,
   type Seat,
   type SharedStream,
@@ -68,7 +69,10 @@ export function createEventHub(
     }
   }
 
-  /** Moves watchers between this stream and the others, where that suits them, to where more of them sit already. */
+  /**
+   * Moves watchers between this stream and another that stands at the same id, to where more of them sit already. One
+   * that is behind would do, too, but a slow reader may have held it up; those who have got nothing yet cannot tell.
+   */
   function changeOver(stream: SharedStream, workflowId: string): void {
     let isOlder = true;
     for (const other of workflows.get(workflowId) ?? []) {
@@ -79,7 +83,9 @@ export function createEventHub(
       }
       const leaves = isOlder ? other.seats.size >= stream.seats.size : other.seats.size > stream.seats.size;
       const [from, to] = leaves ? [stream, other] : [other, stream];
-      for (const seat of from.seats) if (suits(to, seat)) sit(seat, to);
+      for (const seat of from.seats) {
+        if ((seat.last === to.position || !from.delivered) && suits(to, seat)) sit(seat, to);
+      }
       closeIfEmpty(from, workflowId);
     }
   }
@@ -93,13 +99,14 @@ export function createEventHub(
       if (ready) slow.set(seat, ready);
     }
     if (slow.size === 0) return;
+    const since = performance.now();
     if (stream.seats.size === 1) {
       stream.waiting = true;
       await Promise.all(slow.values());
       stream.waiting = false;
+      if (performance.now() - since > PATIENCE_MS) fallBehind(stream);
       return;
     }
-    const since = performance.now();
     const all = Promise.all([...slow].map(([seat, ready]) => ready.then(() => slow.delete(seat))));
     await Promise.race([all, sleep(Math.max(0, stream.patienceMs), undefined, { ref: false })]);
     stream.patienceMs = slow.size > 0 ? PATIENCE_MS : stream.patienceMs - (performance.now() - since);

@@ -1,4 +1,4 @@
-import type { ClientHttp2Stream, ClientSessionOptions } from 'node:http2';
+import type { ClientHttp2Stream, ClientSessionOptions, Http2Session } from 'node:http2';
 import type { SocketConstructorOpts } from 'node:net';
 import { Http2SessionManager, type Http2SessionOptions } from '@connectrpc/connect-node';
 
@@ -20,6 +20,8 @@ interface Member {
   limit: number;
   /** While a connection is being opened: settles when the server has said how many streams it takes. */
   opening: Promise<void> | undefined;
+  /** The server has said GOAWAY: what is open goes on, and nothing more is asked here. */
+  leaving: boolean;
 }
 
 /**
@@ -27,12 +29,13 @@ interface Member {
  * as long as the others live; here it goes to another connection. For connect's transports, as their session manager.
  */
 export function createSessionPool(endpoint: string, options: Http2SessionOptions) {
-  const members: Member[] = [];
+  const members = new Set<Member>();
+  const sessions = new WeakSet<Http2Session>();
 
   function addMember(): Member {
     const manager = new Http2SessionManager(endpoint, options, SOCKET_OPTIONS);
-    const member: Member = { manager, open: 0, limit: STREAMS_PER_CONNECTION, opening: undefined };
-    members.push(member);
+    const member: Member = { manager, open: 0, limit: STREAMS_PER_CONNECTION, opening: undefined, leaving: false };
+    members.add(member);
     return member;
   }
 
@@ -40,12 +43,34 @@ export function createSessionPool(endpoint: string, options: Http2SessionOptions
     member.open++;
     try {
       const stream = await member.manager.request(...request);
-      stream.once('close', () => member.open--);
+      stream.once('close', () => giveBack(member));
+      watchSession(member, stream.session);
       return stream;
     } catch (error) {
-      member.open--;
+      giveBack(member);
       throw error;
     }
+  }
+
+  // The manager would go on with a new connection, whose limit nobody has read: another member does that.
+  function watchSession(member: Member, session: Http2Session | undefined): void {
+    if (!session || sessions.has(session)) return;
+    sessions.add(session);
+    session.once('goaway', () => {
+      member.leaving = true;
+      dropIfDone(member);
+    });
+  }
+
+  function giveBack(member: Member): void {
+    member.open--;
+    dropIfDone(member);
+  }
+
+  function dropIfDone(member: Member): void {
+    if (!member.leaving || member.open > 0) return;
+    members.delete(member);
+    member.manager.abort();
   }
 
   /** Opens a connection. Before the server's SETTINGS have come nobody knows its limit, so the first stream goes alone. */
@@ -66,7 +91,7 @@ export function createSessionPool(endpoint: string, options: Http2SessionOptions
 
     async request(...request: Request): Promise<ClientHttp2Stream> {
       for (;;) {
-        const member = members.find(hasRoom) ?? addMember();
+        const member = [...members].find(hasRoom) ?? addMember();
         // No turn of the loop passes between this look and what is asked.
         if (member.opening) await member.opening;
         else return isDown(member) ? open(member, request) : ask(member, request);
@@ -83,8 +108,8 @@ export function createSessionPool(endpoint: string, options: Http2SessionOptions
   };
 }
 
-function hasRoom({ open, limit }: Member): boolean {
-  return open < limit;
+function hasRoom({ open, limit, leaving }: Member): boolean {
+  return open < limit && !leaving;
 }
 
 /** Whether the next stream opens a connection, to a server that may have another limit. */
@@ -105,5 +130,6 @@ async function readLimit(stream: ClientHttp2Stream): Promise<number> {
     session?.once('remoteSettings', settle);
     stream.once('close', settle);
   });
-  return Math.min(STREAMS_PER_CONNECTION, session?.remoteSettings.maxConcurrentStreams ?? STREAMS_PER_CONNECTION);
+  const announced = session?.remoteSettings.maxConcurrentStreams ?? STREAMS_PER_CONNECTION;
+  return Math.min(STREAMS_PER_CONNECTION, Math.max(1, announced));
 }

@@ -44,8 +44,8 @@ export interface SharedStream {
   waiting: boolean;
   /** What is left of the patience of those who replay together. */
   patienceMs: number;
-  /** When the workflow had last changed before the stream was opened. */
-  readonly changedAtMs: number | undefined;
+  /** When the workflow had last changed before the stream was opened; undefined: not known, or long ago. */
+  changedAtMs: number | undefined;
   readonly seats: Set<Seat>;
   readonly abort: AbortController;
 }
@@ -79,11 +79,17 @@ export function sit(seat: Seat, stream: SharedStream): void {
   stream.seats.add(seat);
 }
 
+/** After a long wait for its reader a stream brings what is stored, again, until it falls silent. */
+export function fallBehind(stream: SharedStream): void {
+  stream.live = false;
+  stream.changedAtMs = undefined;
+}
+
 /** Gives each watcher what it does not have yet. */
 export function deliver(stream: SharedStream, frame: Frame): void {
   stream.frames++;
   if ('oldest' in frame) deliverGap(stream, frame);
-  else if (frame.id === 0n) deliverUnstored(stream, frame.bytes);
+  else if (frame.id === 0n) deliverUnstored(stream, frame);
   else deliverEvent(stream, frame);
 }
 
@@ -101,9 +107,9 @@ function deliverEvent(stream: SharedStream, { id, atMs, bytes }: EventFrame): vo
   }
 }
 
-/** A snapshot, which begins a stream, also one from cursor 0 by the base contract. Later: news that nobody stores. */
-function deliverUnstored(stream: SharedStream, bytes: Buffer): void {
-  if (!stream.delivered) {
+/** A snapshot, which begins a stream, also one from cursor 0 by the base contract; or news that nobody stores. */
+function deliverUnstored(stream: SharedStream, { isSnapshot, bytes }: EventFrame): void {
+  if (isSnapshot && !stream.delivered && !stream.position) {
     stream.position = undefined;
     stream.snapshot = bytes;
     stream.live = true;

@@ -16,6 +16,8 @@ const MAX_UINT64 = 2n ** 64n - 1n;
 export interface EventFrame {
   readonly id: bigint;
   readonly bytes: Buffer;
+  /** The workflow as it is, which opens a fresh stream. */
+  readonly isSnapshot?: boolean;
   /** When it happened by the orchestrator's clock, in milliseconds since 1970; undefined when it does not say. */
   readonly atMs?: number | undefined;
 }
@@ -28,7 +30,13 @@ export interface Gap {
 
 export function eventFrame(event: WorkflowEvent): EventFrame {
   const { eventId } = event;
-  return { id: eventId, atMs: milliseconds(event.at), bytes: Buffer.from(idLine(eventId) + eventLines(event)) };
+  const isSnapshot = eventId === 0n && event.event.case === 'workflowUpdate';
+  return {
+    id: eventId,
+    isSnapshot,
+    atMs: milliseconds(event.at),
+    bytes: Buffer.from(idLine(eventId) + eventLines(event)),
+  };
 }
 
 function eventLines(event: WorkflowEvent): string {
