@@ -58,6 +58,25 @@ describe('event streams of many workflows', () => {
     await second.close();
   });
 
+  it('go on after GOAWAY, and new ones go over connections whose limit is known', async () => {
+    const fake = await startFakeOrchestrator({ maxStreams: 3 });
+    const gateway = await startTestGateway({ ORCHESTRATOR_ENDPOINT: fake.endpoint });
+    const watch = (id: string) => gateway.request(`/v1/workflows/${id}/events`).then(collectSse);
+    const ids = Array.from({ length: 14 }, () => fake.put({ state: JobState.RUNNING }).id);
+    const early = ids.slice(0, 2).map(watch);
+    await until('the first are open', () => fake.openStreams() === 2);
+    fake.goAway();
+    const late = ids.slice(2).map(watch);
+    await until('the others are open, too', () => fake.openStreams() === ids.length, 10_000);
+    assert.equal(fake.countCalls('streamWorkflowEvents'), ids.length, 'none was opened twice');
+    for (const id of ids) fake.workflowUpdate(id, JobState.SUCCEEDED);
+    for (const events of await within('all end', Promise.all([...early, ...late]))) {
+      assert.deepEqual([idsOf(events), events.at(-1)?.event], [['1'], 'end']);
+    }
+    await gateway.close();
+    await fake.close();
+  });
+
   it('use connections on which TCP notices a peer that has vanished', {
     skip: process.platform !== 'linux',
   }, async () => {

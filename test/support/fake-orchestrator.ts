@@ -280,6 +280,10 @@ export async function startFakeOrchestrator({ health = false, replay = false, po
       return true;
     },
     changed,
+    /** Takes nothing more on the connections that there are, as a server does before it leaves. */
+    goAway(): void {
+      for (const session of sessions) session.goaway();
+    },
     /** Breaks every connection, as a crash does. */
     dropConnections(): void {
       for (const session of sessions) session.destroy();

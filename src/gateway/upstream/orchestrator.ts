@@ -1,5 +1,5 @@
 import { type CallOptions, type Client, createClient } from '@connectrpc/connect';
-import { createGrpcTransport, type GrpcTransportOptions, Http2SessionManager } from '@connectrpc/connect-node';
+import { createGrpcTransport, type GrpcTransportOptions } from '@connectrpc/connect-node';
 import { OrchestratorService, type WorkflowEvent } from '../../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 import { Health } from '../../gen/grpc/health/v1/health_pb.ts';
 import type { Call } from '../context.ts';
@@ -20,11 +20,11 @@ export type Orchestrator = ReturnType<typeof createOrchestrator>;
  * watchers never starve unary calls of HTTP/2 streams.
  */
 export function createOrchestrator({ endpoint, keepaliveMs }: { endpoint: string; keepaliveMs: number }) {
-  const unarySession = new Http2SessionManager(endpoint, { pingIntervalMs: keepaliveMs });
+  const unarySessions = createSessionPool(endpoint, { pingIntervalMs: keepaliveMs });
   const streamSessions = createSessionPool(endpoint, { pingIntervalMs: keepaliveMs });
-  const unary = clientOver(endpoint, unarySession);
+  const unary = clientOver(endpoint, unarySessions);
   const streams = clientOver(endpoint, streamSessions);
-  const health = createClient(Health, transportOver(endpoint, unarySession));
+  const health = createClient(Health, transportOver(endpoint, unarySessions));
 
   return {
     submitWorkflow: withDeadline(unary.submitWorkflow),
@@ -52,7 +52,7 @@ export function createOrchestrator({ endpoint, keepaliveMs }: { endpoint: string
     },
 
     close(): void {
-      unarySession.abort();
+      unarySessions.abort();
       streamSessions.abort();
     },
   };

@@ -56,6 +56,8 @@ export function createSessionPool(endpoint: string, options: Http2SessionOptions
   function watchSession(member: Member, session: Http2Session | undefined): void {
     if (!session || sessions.has(session)) return;
     sessions.add(session);
+    // The manager stops listening when it has done with a connection, and an error that nobody hears ends the process.
+    session.on('error', () => undefined);
     session.once('goaway', () => {
       member.leaving = true;
       dropIfDone(member);
@@ -67,10 +69,9 @@ export function createSessionPool(endpoint: string, options: Http2SessionOptions
     dropIfDone(member);
   }
 
+  // The manager closes the connection itself; told to do it at this moment, it leaves an error that nobody hears.
   function dropIfDone(member: Member): void {
-    if (!member.leaving || member.open > 0) return;
-    members.delete(member);
-    member.manager.abort();
+    if (member.leaving && member.open === 0) members.delete(member);
   }
 
   /** Opens a connection. Before the server's SETTINGS have come nobody knows its limit, so the first stream goes alone. */
