@@ -4,8 +4,23 @@ import { listen } from '../shared/listen.ts';
 import type { Address } from '../shared/settings.ts';
 import type { WorkflowRow } from './store/workflows.ts';
 
+export const SUBMISSION_RESULTS = [
+  'accepted',
+  'replayed',
+  'invalid',
+  'in_flight',
+  'reused',
+  'key',
+  'quota',
+  'credits',
+  'failed',
+] as const;
+export type SubmissionResult = (typeof SUBMISSION_RESULTS)[number];
+
 export interface Metrics {
   readonly registry: Registry;
+  /** Call once, after what became of the submission is certain. */
+  readonly workflowSubmitted: (result: SubmissionResult) => void;
   /** Call once, after the end of the workflow is stored. */
   readonly workflowFinished: (workflow: WorkflowRow) => void;
   readonly stepFinished: (tool: string, outcome: 'succeeded' | 'failed' | 'cancelled') => void;
@@ -19,6 +34,13 @@ export interface Metrics {
 export function createMetrics(): Metrics {
   const registry = new Registry();
   const registers = [registry];
+  const submissions = new Counter({
+    name: 'foldforge_orchestrator_submissions_total',
+    help: 'Submissions of workflows, by what became of them',
+    labelNames: ['result'],
+    registers,
+  });
+  for (const result of SUBMISSION_RESULTS) submissions.inc({ result }, 0);
   const workflows = new Counter({
     name: 'foldforge_workflows_total',
     help: 'Workflows that have ended, by their final state',
@@ -46,6 +68,7 @@ export function createMetrics(): Metrics {
 
   return {
     registry,
+    workflowSubmitted: (result) => submissions.inc({ result }),
     workflowFinished({ state, createdUs, updatedUs }) {
       workflows.inc({ state: state.toLowerCase() });
       duration.observe(Number(updatedUs - createdUs) / 1e6);

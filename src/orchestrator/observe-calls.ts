@@ -2,7 +2,7 @@ import { Code, type Interceptor } from '@connectrpc/connect';
 import type { Log } from '../shared/log.ts';
 import { toConnectError } from './errors.ts';
 
-const CHANGES = /^(Submit|Cancel|Retry|Grant)/;
+const CHANGES = /^(Submit|Accept|Cancel|Retry|Grant)/;
 
 /** Logs each call with the request id it came with, and turns whatever was thrown into a ConnectError. */
 export function createCallObserver(log: Log): Interceptor {

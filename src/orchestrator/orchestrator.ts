@@ -3,8 +3,10 @@ import { Health } from '../gen/grpc/health/v1/health_pb.ts';
 import type { Log } from '../shared/log.ts';
 import { createBilling } from './accounts/billing.ts';
 import type { OrchestratorConfig } from './config.ts';
+import { createAcceptance } from './engine/acceptance.ts';
 import { createEventFeed } from './engine/event-feed.ts';
 import { startEventRetention } from './engine/event-retention.ts';
+import { startIdempotencyRetention } from './engine/idempotency-retention.ts';
 import { createStepQueue } from './engine/step-queue.ts';
 import { createStepRuns } from './engine/step-runs.ts';
 import { createStepTransitions } from './engine/step-transitions.ts';
@@ -80,6 +82,7 @@ export async function startOrchestrator(config: OrchestratorConfig, parts: Orche
 
     const metrics = createMetrics();
     await open(startEventRetention({ database, days: config.eventRetentionDays, metrics, log }));
+    await open(startIdempotencyRetention({ database, log }));
     const billing = createBilling(config.billing);
     const steps = createStepTransitions({ database, queue, billing, metrics });
     const runs = createStepRuns({ steps, runner, metrics, log });
@@ -89,9 +92,10 @@ export async function startOrchestrator(config: OrchestratorConfig, parts: Orche
     opened.push(() => runs.stop(RUNNERS_GRACE_MS));
 
     const closing = new AbortController();
+    const acceptance = createAcceptance({ database, queue, billing, metrics });
     const workflows = createWorkflowTransitions({ database, queue, runs, billing, metrics });
     const feed = createEventFeed(database, listener);
-    const service = createService({ database, workflows, feed, closing: closing.signal });
+    const service = createService({ database, acceptance, workflows, feed, closing: closing.signal });
     const health = createHealth(database, log);
     const metricsServer = await open(startMetricsServer(config.metricsAddr, metrics.registry));
     const server = await startRpcServer({

@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import {
+  AcceptWorkflowResponseSchema,
   AuthenticateApiKeyResponseSchema,
   ConsumeQuotaResponseSchema,
   GetBalanceResponseSchema,
@@ -9,11 +10,13 @@ import {
   ListWorkflowsResponseSchema,
   type OrchestratorService,
   RankDesignsResponseSchema,
+  type WorkflowSpec,
 } from '../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
-import { authenticateKey } from './accounts/api-keys.ts';
 import { grantCredits } from './accounts/grants.ts';
+import { authenticateKey } from './accounts/key-standing.ts';
 import { balanceOf, listLedger } from './accounts/ledger.ts';
-import { consumeQuota } from './accounts/quotas.ts';
+import { countSubmission } from './accounts/quotas.ts';
+import type { Acceptance, Idempotency } from './engine/acceptance.ts';
 import { designsOf } from './engine/designs.ts';
 import type { EventFeed } from './engine/event-feed.ts';
 import { rankDesigns } from './engine/ranking.ts';
@@ -22,23 +25,26 @@ import { invalidArgument, permissionDenied, shuttingDown, workflowNotFound } fro
 import { listPage } from './list-page.ts';
 import type { Database } from './store/database.ts';
 import { findWorkflow } from './store/workflows.ts';
-import { timestampOf, workflowOf } from './wire.ts';
+import { optionalTimestamp, quotaOf, timestampOf, workflowOf } from './wire.ts';
 
 const MAX_IDEMPOTENCY_KEY_CHARACTERS = 255;
+const MAX_BODY_DIGEST_CHARACTERS = 255;
 const DEFAULT_LEDGER_LIMIT = 20;
 const MAX_LEDGER_LIMIT = 200;
 
 export interface ServiceParts {
   readonly database: Database;
+  readonly acceptance: Acceptance;
   readonly workflows: WorkflowTransitions;
   readonly feed: EventFeed;
   /** Aborts when the program stops: streams then end with UNAVAILABLE. */
   readonly closing: AbortSignal;
 }
 
-/** The twelve calls of the contract: read the request, ask the engine or the accounts, answer in protobuf. */
+/** The calls of the contract: read the request, ask the engine or the accounts, answer in protobuf. */
 export function createService({
   database,
+  acceptance,
   workflows,
   feed,
   closing,
@@ -46,12 +52,25 @@ export function createService({
   const { pool } = database;
   return {
     async submitWorkflow({ spec, idempotencyKey }, context) {
-      if (!spec) throw invalidArgument('a workflow needs a spec');
-      if (idempotencyKey.length > MAX_IDEMPOTENCY_KEY_CHARACTERS) {
-        throw invalidArgument(`an idempotency key has at most ${MAX_IDEMPOTENCY_KEY_CHARACTERS} characters`);
-      }
-      const principal = principalOf(context);
-      return workflowOf(await workflows.submit({ spec, principal, idempotencyKey: idempotencyKey || undefined }));
+      const { workflow } = await acceptance.accept({
+        ...readSubmission(spec, context),
+        idempotency: readIdempotency(idempotencyKey, '', 'wait'),
+        keyHash: undefined,
+      });
+      return workflowOf(workflow);
+    },
+
+    async acceptWorkflow({ spec, idempotencyKey, bodyDigest, keyHash }, context) {
+      const { workflow, replayed, key } = await acceptance.accept({
+        ...readSubmission(spec, context),
+        idempotency: readIdempotency(idempotencyKey, bodyDigest, 'refuse'),
+        keyHash: keyHash || undefined,
+      });
+      return create(AcceptWorkflowResponseSchema, {
+        workflow: workflowOf(workflow),
+        replayed,
+        quota: key && quotaOf(key),
+      });
     },
 
     async getWorkflow({ workflowId }, context) {
@@ -83,15 +102,21 @@ export function createService({
     },
 
     async authenticateApiKey({ keyHash }) {
-      const answer = await authenticateKey(pool, keyHash);
-      const denyReason = answer.allowed ? '' : answer.denial;
-      return create(AuthenticateApiKeyResponseSchema, { ...answer, denyReason });
+      const key = await authenticateKey(pool, keyHash);
+      if (!key) return create(AuthenticateApiKeyResponseSchema, { denyReason: 'unknown' });
+      const { id: keyId, principal, readOnly, lapse } = key;
+      const expiresAt = optionalTimestamp(key.expiresUs);
+      const facts = { keyId, principal, readOnly, expiresAt, quota: quotaOf(key) };
+      return create(AuthenticateApiKeyResponseSchema, { ...facts, allowed: lapse === null, denyReason: lapse ?? '' });
     },
 
     async consumeQuota({ keyHash }) {
-      const { resetsUs, denial = '', ...use } = await consumeQuota(pool, keyHash);
-      const resetsAt = resetsUs === undefined ? undefined : timestampOf(resetsUs);
-      return create(ConsumeQuotaResponseSchema, { ...use, denyReason: denial, resetsAt });
+      const { key, refusal } = await countSubmission(pool, keyHash);
+      if (!key) return create(ConsumeQuotaResponseSchema, { denyReason: refusal });
+      const { principal, limit, used, resetsUs } = key;
+      const resetsAt = limit > 0n ? optionalTimestamp(resetsUs) : undefined;
+      const facts = { principal, limit, used, resetsAt };
+      return create(ConsumeQuotaResponseSchema, { ...facts, allowed: !refusal, denyReason: refusal ?? '' });
     },
 
     async getBalance({ principal }, context) {
@@ -109,7 +134,7 @@ export function createService({
 
     async grantCredits(request, context) {
       if (principalOf(context) !== undefined) throw permissionDenied('only the operator may grant credits');
-      return create(GrantCreditsResponseSchema, { balance: await grantCredits(database, request) });
+      return create(GrantCreditsResponseSchema, await grantCredits(database, request));
     },
 
     async rankDesigns({ workflowId, metric, maximize, filters, topK }, context) {
@@ -124,6 +149,22 @@ export function createService({
     if (!workflow) throw workflowNotFound();
     return workflow;
   }
+}
+
+function readSubmission(spec: WorkflowSpec | undefined, context: HandlerContext) {
+  if (!spec) throw invalidArgument('a workflow needs a spec');
+  return { spec, principal: principalOf(context) };
+}
+
+/** Empty texts are absent. Throws INVALID_ARGUMENT. */
+function readIdempotency(key: string, bodyDigest: string, rival: Idempotency['rival']): Idempotency | undefined {
+  if (key.length > MAX_IDEMPOTENCY_KEY_CHARACTERS) {
+    throw invalidArgument(`an idempotency key has at most ${MAX_IDEMPOTENCY_KEY_CHARACTERS} characters`);
+  }
+  if (bodyDigest.length > MAX_BODY_DIGEST_CHARACTERS) {
+    throw invalidArgument(`a body digest has at most ${MAX_BODY_DIGEST_CHARACTERS} characters`);
+  }
+  return key ? { key, bodyDigest: bodyDigest || undefined, rival } : undefined;
 }
 
 /** The caller's owner label; undefined for the static token, which sees and may act on everything. */

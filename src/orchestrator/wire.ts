@@ -4,6 +4,8 @@ import { ArtifactSchema, ErrorDetailSchema, JobState } from '../gen/foldforge/co
 import {
   DesignedSequenceSchema,
   EventGapSchema,
+  type Quota as QuotaMessage,
+  QuotaSchema,
   type StepStatus,
   StepStatusSchema,
   type Workflow,
@@ -13,6 +15,7 @@ import {
   type WorkflowSpec,
   WorkflowSpecSchema,
 } from '../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
+import type { Quota } from './accounts/key-standing.ts';
 import type { ArtifactRecord, SequenceRecord } from './runners/runner.ts';
 import type { StepRow } from './store/steps.ts';
 import type { State, WorkflowContent, WorkflowRow, WorkflowWithSteps } from './store/workflows.ts';
@@ -35,6 +38,17 @@ export function timestampOf(microseconds: bigint): Timestamp {
     seconds: microseconds / 1_000_000n,
     nanos: Number(microseconds % 1_000_000n) * 1000,
   });
+}
+
+/** Undefined without a limit. */
+export function quotaOf({ limit, used, windowSeconds, resetsUs }: Quota): QuotaMessage | undefined {
+  if (limit === 0n) return undefined;
+  return create(QuotaSchema, { limit, used, windowSeconds, resetsAt: optionalTimestamp(resetsUs) });
+}
+
+/** Microseconds since 1970; null is unset. */
+export function optionalTimestamp(microseconds: bigint | null): Timestamp | undefined {
+  return microseconds === null ? undefined : timestampOf(microseconds);
 }
 
 export function encodeSpec(spec: WorkflowSpec): Uint8Array {
@@ -64,8 +78,8 @@ function stepStatusOf(step: StepRow): StepStatus {
     outputs: (step.output?.artifacts ?? []).map(artifactOf),
     sequences: (step.output?.sequences ?? []).map(sequenceOf),
     error: step.fault ? create(ErrorDetailSchema, step.fault) : undefined,
-    startedAt: step.startedUs === null ? undefined : timestampOf(step.startedUs),
-    finishedAt: step.finishedUs === null ? undefined : timestampOf(step.finishedUs),
+    startedAt: optionalTimestamp(step.startedUs),
+    finishedAt: optionalTimestamp(step.finishedUs),
   });
 }
 

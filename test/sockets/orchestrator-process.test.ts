@@ -92,7 +92,7 @@ describe('the orchestrator as a process', () => {
     assert.deepEqual([check.code, check.stderr, check.stdout.split('\n').length], [0, '', 2]);
     const database = { DATABASE_URL: settings.DATABASE_URL };
     const [created, misused] = await Promise.all([
-      programs.finish(database, ['apikey', 'create', 'alice', '100', '3600']),
+      programs.finish(database, ['apikey', 'create', 'alice', '100', '3600', '--expires', '90d']),
       programs.finish(database, ['apikey', 'invent']),
     ]);
     assert.deepEqual([created.code, created.stderr], [0, '']);
@@ -100,7 +100,7 @@ describe('the orchestrator as a process', () => {
     assert.equal(misused.code, 64);
     assert.match(misused.stderr, /^foldforge-orchestrator: usage: apikey [^\n]+\n$/);
     const listed = await programs.finish(database, ['apikey', 'list']);
-    assert.match(listed.stdout, /\talice\t100\t3600\t/);
+    assert.match(listed.stdout, /\talice\tread-write\t100\t3600\t0\t/);
   });
 });
 

@@ -4,8 +4,10 @@ import { setCharge, type WorkflowRow } from '../store/workflows.ts';
 import { post } from './ledger.ts';
 
 export interface Billing {
-  /** Debits the owner for every step, inside the submission's transaction. Throws INSUFFICIENT_CREDITS. */
-  readonly charge: (connection: Connection, workflow: WorkflowRow, stepCount: number) => Promise<void>;
+  /** What a submission of that many steps costs its owner, in credits; 0 when it is free. */
+  readonly priceOf: (owner: string | undefined, stepCount: number) => bigint;
+  /** Debits what a new workflow was charged, inside the submission's transaction. Throws INSUFFICIENT_CREDITS. */
+  readonly charge: (connection: Connection, workflow: WorkflowRow) => Promise<void>;
   /** Debits again what a refund had given back, inside the retry's transaction. Throws INSUFFICIENT_CREDITS. */
   readonly chargeAgain: (connection: Connection, workflow: WorkflowRow, stepCount: number) => Promise<void>;
   /** Gives back what the workflow has cost, inside the transaction that fails it. */
@@ -13,18 +15,22 @@ export interface Billing {
 }
 
 export function createBilling({ enabled, pricePerStep }: BillingConfig): Billing {
-  const charge: Billing['charge'] = async (connection, { id, owner, charges }, stepCount) => {
-    const price = pricePerStep * BigInt(stepCount);
-    if (!enabled || owner === null || price === 0n) return;
+  const priceOf: Billing['priceOf'] = (owner, stepCount) =>
+    enabled && owner !== undefined ? pricePerStep * BigInt(stepCount) : 0n;
+
+  const charge: Billing['charge'] = async (connection, { id, owner, charged, charges }) => {
+    if (owner === null || charged === 0n) return;
     const reason = `debit:wf:${id}`;
-    const count = charges + 1;
-    await post(connection, { principal: owner, delta: -price, reason, idempotencyKey: `${reason}#${count}` });
-    await setCharge(connection, id, price, count);
+    await post(connection, { principal: owner, delta: -charged, reason, idempotencyKey: `${reason}#${charges}` });
   };
 
   const chargeAgain: Billing['chargeAgain'] = async (connection, workflow, stepCount) => {
-    const wasRefunded = workflow.charges > 0 && workflow.charged === 0n;
-    if (wasRefunded) await charge(connection, workflow, stepCount);
+    const { id, owner, charged, charges } = workflow;
+    const wasRefunded = charges > 0 && charged === 0n;
+    const price = wasRefunded ? priceOf(owner ?? undefined, stepCount) : 0n;
+    if (price === 0n) return;
+    await charge(connection, { ...workflow, charged: price, charges: charges + 1 });
+    await setCharge(connection, id, price, charges + 1);
   };
 
   const refund: Billing['refund'] = async (connection, { id, owner, charged, charges }) => {
@@ -34,5 +40,5 @@ export function createBilling({ enabled, pricePerStep }: BillingConfig): Billing
     await setCharge(connection, id, 0n, charges);
   };
 
-  return { charge, chargeAgain, refund };
+  return { priceOf, charge, chargeAgain, refund };
 }

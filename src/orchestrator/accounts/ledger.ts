@@ -20,37 +20,44 @@ export interface Posting {
   readonly idempotencyKey: string;
 }
 
+export interface Posted {
+  /** Credits, afterwards. */
+  readonly balance: bigint;
+  /** The key was posted before, so nothing has changed. */
+  readonly replayed: boolean;
+}
+
 /**
- * Posts to the ledger inside the caller's transaction, and answers the balance afterwards. A key that was posted before
- * changes nothing. Throws INSUFFICIENT_CREDITS when the balance would fall below zero, and ALREADY_EXISTS when the key
- * was used for another posting.
+ * Posts to the ledger inside the caller's transaction, which then has the principal's balance locked. Throws
+ * INSUFFICIENT_CREDITS when the balance would fall below zero, and ALREADY_EXISTS when the key was used for another posting.
  */
-export async function post(connection: Connection, posting: Posting): Promise<bigint> {
+export async function post(connection: Connection, posting: Posting): Promise<Posted> {
   const { principal, delta, reason, idempotencyKey } = posting;
-  const balance = await lockBalance(connection, principal);
-  const after = balance + delta;
-  if (await wasPosted(connection, posting)) return balance;
-  if (after < 0n) throw insufficientCredits(balance, -delta);
-  const inserted = await connection.query(
-    `insert into ledger (principal, delta, reason, balance_after, idempotency_key) values ($1, $2, $3, $4, $5)
-     on conflict (idempotency_key) do nothing`,
-    [principal, delta, reason, after, idempotencyKey],
-  );
-  if (inserted.rowCount === 0) {
-    await wasPosted(connection, posting);
-    return balance;
+  const before = await lockBalance(connection, principal);
+  if (before + delta < 0n) {
+    if (await wasPosted(connection, posting)) return { balance: before, replayed: true };
+    throw insufficientCredits(before, -delta);
   }
-  await connection.query('update balances set balance = $2 where principal = $1', [principal, after]);
-  return after;
+  const { rows } = await connection.query<{ balance: bigint }>(
+    `with posted as (
+       insert into ledger (principal, delta, reason, balance_after, idempotency_key) values ($1, $2, $3, $4, $5)
+       on conflict (idempotency_key) do nothing returning principal, balance_after)
+     update balances b set balance = posted.balance_after from posted where b.principal = posted.principal
+     returning b.balance`,
+    [principal, delta, reason, before + delta, idempotencyKey],
+  );
+  if (rows[0]) return { balance: rows[0].balance, replayed: false };
+  if (await wasPosted(connection, posting)) return { balance: before, replayed: true };
+  throw new Error('the ledger has neither taken a posting nor had it');
 }
 
 async function lockBalance(connection: Connection, principal: string): Promise<bigint> {
+  const lock = () =>
+    connection.query<{ balance: bigint }>('select balance from balances where principal = $1 for update', [principal]);
+  const { rows } = await lock();
+  if (rows[0]) return rows[0].balance;
   await connection.query('insert into balances (principal) values ($1) on conflict do nothing', [principal]);
-  const { rows } = await connection.query<{ balance: bigint }>(
-    'select balance from balances where principal = $1 for update',
-    [principal],
-  );
-  return rows[0]!.balance;
+  return (await lock()).rows[0]!.balance;
 }
 
 async function wasPosted(connection: Connection, { principal, delta, idempotencyKey }: Posting): Promise<boolean> {

@@ -1,58 +1,41 @@
 import type { Queryable } from '../store/database.ts';
-import type { Denial } from './api-keys.ts';
+import {
+  IS_GOOD,
+  type KeyStanding,
+  type Refusal,
+  readKeyStanding,
+  refusalOf,
+  STANDING_COLUMNS,
+  WINDOW_IS_OPEN,
+} from './key-standing.ts';
 
-export interface QuotaUse {
-  readonly allowed: boolean;
-  readonly denial?: Denial;
-  readonly principal: string;
-  /** Submissions per window; 0 means unlimited. */
-  readonly limit: bigint;
-  readonly used: bigint;
-  /** Microseconds since 1970; undefined without a limit, and before the first submission. */
-  readonly resetsUs?: bigint;
+export interface Count {
+  /** After this submission; undefined when nobody has made such a key. */
+  readonly key: KeyStanding | undefined;
+  /** Undefined: the submission was counted. */
+  readonly refusal: Refusal | undefined;
 }
-
-interface QuotaRow {
-  readonly principal: string;
-  readonly limit: bigint;
-  readonly used: bigint;
-  readonly revoked: boolean;
-  /** Null for a key that was never used. */
-  readonly resetsUs: bigint | null;
-}
-
-const COLUMNS = `
-  principal, quota_limit as "limit", used, revoked_at is not null as revoked,
-  (extract(epoch from window_started_at) * 1000000)::bigint + window_s * 1000000 as "resetsUs"`;
-
-const WINDOW_IS_OVER = "(window_started_at is null or window_started_at + window_s * interval '1 second' <= now())";
 
 /**
- * Counts one submission in one statement, so that no two callers can take the last place. A window is fixed: it begins
- * with the first submission of all, and then with the first after the one before has ended.
+ * Counts one submission in one statement, so that no two callers can take the last place; in a transaction, the others
+ * wait for its end. A window is fixed: it begins with the first submission of all, and then with the first after the one
+ * before has ended.
  */
-export async function consumeQuota(db: Queryable, keyHash: string): Promise<QuotaUse> {
-  const counted = await db.query<QuotaRow>(
-    `update api_keys set
-       used = case when ${WINDOW_IS_OVER} then 1 else used + 1 end,
-       window_started_at = case when ${WINDOW_IS_OVER} then now() else window_started_at end
-     where key_hash = $1 and revoked_at is null and (quota_limit = 0 or used < quota_limit or ${WINDOW_IS_OVER})
-     returning ${COLUMNS}`,
-    [keyHash],
-  );
-  if (counted.rows[0]) return useOf(counted.rows[0]);
-  const { rows } = await db.query<QuotaRow>(`select ${COLUMNS} from api_keys where key_hash = $1`, [keyHash]);
-  if (!rows[0]) return { allowed: false, denial: 'unknown', principal: '', limit: 0n, used: 0n };
-  return useOf(rows[0], rows[0].revoked ? 'revoked' : 'quota exceeded');
-}
-
-function useOf({ principal, limit, used, resetsUs }: QuotaRow, denial?: Denial): QuotaUse {
-  return {
-    allowed: denial === undefined,
-    principal,
-    limit,
-    used,
-    ...(denial && { denial }),
-    ...(limit > 0n && resetsUs !== null && { resetsUs }),
-  };
+export async function countSubmission(db: Queryable, keyHash: string): Promise<Count> {
+  for (;;) {
+    const { rows } = await db.query<KeyStanding>(
+      `update api_keys set
+         used = case when ${WINDOW_IS_OPEN} then used + 1 else 1 end,
+         window_started_at = case when ${WINDOW_IS_OPEN} then window_started_at else statement_timestamp() end
+       where key_hash = $1 and ${IS_GOOD} and not read_only
+         and (quota_limit = 0 or used < quota_limit or not ${WINDOW_IS_OPEN})
+       returning ${STANDING_COLUMNS}`,
+      [keyHash],
+    );
+    if (rows[0]) return { key: rows[0], refusal: undefined };
+    const key = await readKeyStanding(db, keyHash);
+    const refusal = refusalOf(key);
+    // None: the window has ended between the two statements, and there is room again.
+    if (refusal) return { key, refusal };
+  }
 }

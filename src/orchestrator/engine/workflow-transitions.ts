@@ -1,35 +1,15 @@
-import { randomUUID } from 'node:crypto';
-import type { WorkflowSpec } from '../../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 import type { Billing } from '../accounts/billing.ts';
 import { failedPrecondition, workflowNotFound } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Database } from '../store/database.ts';
-import { cancelLiveSteps, insertSteps, listSteps, readySteps, requeueFailedSteps } from '../store/steps.ts';
-import {
-  findWorkflowByKey,
-  insertWorkflow,
-  isTerminal,
-  lockWorkflow,
-  readContent,
-  type WorkflowWithSteps,
-} from '../store/workflows.ts';
-import { encodeSpec } from '../wire.ts';
-import { checkSpec } from './graph.ts';
+import { cancelLiveSteps, requeueFailedSteps } from '../store/steps.ts';
+import { isTerminal, lockWorkflow, readContent, type WorkflowWithSteps } from '../store/workflows.ts';
 import { record } from './record.ts';
 import type { StepQueue } from './step-queue.ts';
 import type { StepRuns } from './step-runs.ts';
 
-export interface Submission {
-  readonly spec: WorkflowSpec;
-  /** Undefined: the static token, which owns nothing. */
-  readonly principal: string | undefined;
-  readonly idempotencyKey: string | undefined;
-}
-
-/** What callers do to a workflow as a whole. `principal` undefined may act on every workflow. */
+/** What callers do to a workflow that was accepted. `principal` undefined may act on every workflow. */
 export interface WorkflowTransitions {
-  /** Throws SpecError, and INSUFFICIENT_CREDITS. */
-  readonly submit: (submission: Submission) => Promise<WorkflowWithSteps>;
   /** A finished workflow is answered as it is. Throws NOT_FOUND. */
   readonly cancel: (id: string, principal: string | undefined) => Promise<WorkflowWithSteps>;
   /** Throws NOT_FOUND, FAILED_PRECONDITION unless the workflow has failed, and INSUFFICIENT_CREDITS. */
@@ -46,28 +26,6 @@ export interface WorkflowTransitionsParts {
 
 export function createWorkflowTransitions(parts: WorkflowTransitionsParts): WorkflowTransitions {
   const { database, queue, runs, billing, metrics } = parts;
-
-  async function submit({ spec, principal, idempotencyKey }: Submission): Promise<WorkflowWithSteps> {
-    checkSpec(spec);
-    const id = randomUUID();
-    const created = await database.transaction(async (connection) => {
-      const bytes = encodeSpec(spec);
-      const added = { id, owner: principal, idempotencyKey, spec: bytes, labels: spec.labels };
-      const workflow = await insertWorkflow(connection, added);
-      if (!workflow) return undefined;
-      const newSteps = spec.steps.map((step) => ({ stepId: step.id, tool: step.tool, dependsOn: step.dependsOn }));
-      await insertSteps(connection, id, newSteps);
-      await billing.charge(connection, workflow, spec.steps.length);
-      const content = { spec: added.spec, steps: await listSteps(connection, id) };
-      const recorded = await record(connection, id, 'QUEUED', [{ workflow: content }]);
-      await queue.enqueue(connection, id, await readySteps(connection, id));
-      return { ...recorded, ...content };
-    });
-    if (created) return created;
-    const first = await findWorkflowByKey(database.pool, principal, idempotencyKey!);
-    if (!first) throw new Error('the workflow with this idempotency key has vanished');
-    return first;
-  }
 
   async function cancel(id: string, principal: string | undefined): Promise<WorkflowWithSteps> {
     const { workflow, cancelled } = await database.transaction(async (connection) => {
@@ -109,5 +67,5 @@ export function createWorkflowTransitions(parts: WorkflowTransitionsParts): Work
     });
   }
 
-  return { submit, cancel, retry };
+  return { cancel, retry };
 }

@@ -2,7 +2,7 @@ import { StartupError } from '../../shared/startup-error.ts';
 import type { Database } from './database.ts';
 
 /** Number n brings the schema from n - 1 to n. Never change one that was released: add another. */
-const MIGRATIONS: readonly string[] = [
+export const MIGRATIONS: readonly string[] = [
   `
   create table workflows (
     id text primary key,
@@ -75,6 +75,29 @@ const MIGRATIONS: readonly string[] = [
     created_at timestamptz not null default clock_timestamp()
   );
   create index ledger_newest on ledger (principal, id desc);
+  `,
+  `
+  alter table api_keys
+    -- Null: for ever.
+    add column expires_at timestamptz,
+    add column read_only boolean not null default false;
+
+  create table idempotency_keys (
+    -- The owner; empty for the static token.
+    scope text not null,
+    key text not null,
+    -- Null: whoever used the key did not say.
+    body_digest text,
+    workflow_id text not null references workflows (id) on delete cascade,
+    accepted_at timestamptz not null default clock_timestamp(),
+    primary key (scope, key)
+  );
+  insert into idempotency_keys (scope, key, workflow_id, accepted_at)
+    select coalesce(owner, ''), idempotency_key, id, created_at from workflows where idempotency_key is not null;
+  create index idempotency_keys_oldest on idempotency_keys (accepted_at);
+  create index idempotency_keys_of_workflow on idempotency_keys (workflow_id);
+  drop index workflows_idempotency;
+  alter table workflows drop column idempotency_key;
   `,
 ];
 

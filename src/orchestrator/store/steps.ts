@@ -47,39 +47,19 @@ async function queryRows(db: Queryable, sql: string, values: unknown[]): Promise
 const READY = `s.state = 'QUEUED' and not exists (
   select 1 from steps d where d.workflow_id = s.workflow_id and d.step_id = any(s.depends_on) and d.state <> 'SUCCEEDED')`;
 
-export interface NewStep {
-  readonly stepId: string;
-  readonly tool: string;
-  readonly dependsOn: readonly string[];
-}
-
+/** Stores the steps of a new workflow, in the order of its spec. */
 export async function insertSteps(
   connection: Connection,
   workflowId: string,
-  steps: readonly NewStep[],
+  steps: readonly StepRow[],
 ): Promise<void> {
+  const added = steps.map(({ stepId, tool, dependsOn }) => ({ stepId, tool, dependsOn }));
   await connection.query(
     `insert into steps (workflow_id, step_id, position, tool, depends_on, state)
      select $1, step->>'stepId', position, step->>'tool',
             array(select jsonb_array_elements_text(step->'dependsOn')), 'QUEUED'
      from jsonb_array_elements($2::jsonb) with ordinality as list(step, position)`,
-    [workflowId, JSON.stringify(steps)],
-  );
-}
-
-export function listSteps(connection: Connection, workflowId: string): Promise<StepRow[]> {
-  return queryRows(
-    connection,
-    `select ${STEP_JSON} as step from steps s where s.workflow_id = $1 order by s.position`,
-    [workflowId],
-  );
-}
-
-export function readySteps(connection: Connection, workflowId: string): Promise<StepRow[]> {
-  return queryRows(
-    connection,
-    `select ${STEP_JSON} as step from steps s where s.workflow_id = $1 and ${READY} order by s.position`,
-    [workflowId],
+    [workflowId, JSON.stringify(added)],
   );
 }
 

@@ -32,7 +32,8 @@ export interface WorkflowContent {
 
 export type WorkflowWithSteps = WorkflowRow & WorkflowContent;
 
-const COLUMNS = `
+/** The columns of a row `w` that make a WorkflowRow. */
+export const WORKFLOW_COLUMNS = `
   w.id, w.owner, w.state, w.last_event_id as "lastEventId", w.charged, w.charges,
   (extract(epoch from w.created_at) * 1000000)::bigint as "createdUs",
   (extract(epoch from w.updated_at) * 1000000)::bigint as "updatedUs"`;
@@ -40,7 +41,7 @@ const COLUMNS = `
 // One statement sees one moment: the workflow, its steps and its last event id always fit together.
 const CONTENT = `
   w.spec, (select jsonb_agg(${STEP_JSON} order by s.position) from steps s where s.workflow_id = w.id) as steps`;
-const WITH_STEPS = `${COLUMNS}, ${CONTENT}`;
+const WITH_STEPS = `${WORKFLOW_COLUMNS}, ${CONTENT}`;
 
 type ContentJson = { readonly spec: Uint8Array; readonly steps: readonly StepJson[] | null };
 type Joined = WorkflowRow & ContentJson;
@@ -52,25 +53,22 @@ function joined<R extends ContentJson>(row: R): Omit<R, 'steps'> & WorkflowConte
 export interface NewWorkflow {
   readonly id: string;
   readonly owner: string | undefined;
-  readonly idempotencyKey: string | undefined;
   readonly spec: Uint8Array;
   readonly labels: Readonly<Record<string, string>>;
+  /** Credits that this transaction debits for it. */
+  readonly charged: bigint;
 }
 
-/** Undefined when the owner has used the idempotency key before; waits for a rival that is using it right now. */
-export async function insertWorkflow(db: Queryable, workflow: NewWorkflow): Promise<WorkflowRow | undefined> {
-  const { rows } = await db.query<WorkflowRow>(
-    `insert into workflows as w (id, owner, idempotency_key, spec, labels, state)
-     values ($1, $2, $3, $4, $5, 'QUEUED') on conflict do nothing returning ${COLUMNS}`,
-    [
-      workflow.id,
-      workflow.owner ?? null,
-      workflow.idempotencyKey ?? null,
-      workflow.spec,
-      JSON.stringify(workflow.labels),
-    ],
+/** Stores a workflow that is QUEUED. Its first event id is taken: the answer's lastEventId. */
+export async function insertWorkflow(connection: Connection, workflow: NewWorkflow): Promise<WorkflowRow> {
+  const { rows } = await connection.query<WorkflowRow>(
+    `insert into workflows as w
+       (id, owner, spec, labels, state, last_event_id, charged, charges, created_at, updated_at)
+     select $1, $2, $3, $4, 'QUEUED', 1, $5::bigint, ($5::bigint > 0)::integer, moment, moment from clock_timestamp() as moment
+     returning ${WORKFLOW_COLUMNS}`,
+    [workflow.id, workflow.owner ?? null, workflow.spec, JSON.stringify(workflow.labels), workflow.charged],
   );
-  return rows[0];
+  return rows[0]!;
 }
 
 /** The workflow when `principal` may see it (undefined: may see every one). */
@@ -86,18 +84,6 @@ export async function findWorkflow(
   return rows[0] && joined(rows[0]);
 }
 
-export async function findWorkflowByKey(
-  db: Queryable,
-  owner: string | undefined,
-  idempotencyKey: string,
-): Promise<WorkflowWithSteps | undefined> {
-  const { rows } = await db.query<Joined>(
-    `select ${WITH_STEPS} from workflows w where coalesce(w.owner, '') = $1 and w.idempotency_key = $2`,
-    [owner ?? '', idempotencyKey],
-  );
-  return rows[0] && joined(rows[0]);
-}
-
 /** Every change of a workflow begins here: the lock puts changes, and so event ids, into one order. */
 export async function lockWorkflow(
   connection: Connection,
@@ -105,7 +91,7 @@ export async function lockWorkflow(
   principal?: string,
 ): Promise<WorkflowRow | undefined> {
   const { rows } = await connection.query<WorkflowRow>(
-    `select ${COLUMNS} from workflows w where w.id = $1 and ($2::text is null or w.owner = $2) for update`,
+    `select ${WORKFLOW_COLUMNS} from workflows w where w.id = $1 and ($2::text is null or w.owner = $2) for update`,
     [id, principal ?? null],
   );
   return rows[0];
@@ -135,7 +121,7 @@ export async function advanceWorkflow(
 ): Promise<WorkflowRow> {
   const { rows } = await connection.query<WorkflowRow>(
     `update workflows w set state = $2, last_event_id = last_event_id + $3, updated_at = clock_timestamp()
-     where w.id = $1 returning ${COLUMNS}`,
+     where w.id = $1 returning ${WORKFLOW_COLUMNS}`,
     [id, state, count],
   );
   return rows[0]!;

@@ -16,7 +16,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file foldforge/orchestrator/v1/orchestrator.proto.
  */
 export const file_foldforge_orchestrator_v1_orchestrator: GenFile = /*@__PURE__*/
-  fileDesc("Cixmb2xkZm9yZ2Uvb3JjaGVzdHJhdG9yL3YxL29yY2hlc3RyYXRvci5wcm90bxIZZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MSItChlBdXRoZW50aWNhdGVBcGlLZXlSZXF1ZXN0EhAKCGtleV9oYXNoGAEgASgJIlUKGkF1dGhlbnRpY2F0ZUFwaUtleVJlc3BvbnNlEg8KB2FsbG93ZWQYASABKAgSEQoJcHJpbmNpcGFsGAIgASgJEhMKC2RlbnlfcmVhc29uGAMgASgJIicKE0NvbnN1bWVRdW90YVJlcXVlc3QSEAoIa2V5X2hhc2gYASABKAkimwEKFENvbnN1bWVRdW90YVJlc3BvbnNlEg8KB2FsbG93ZWQYASABKAgSDQoFbGltaXQYAiABKAMSDAoEdXNlZBgDIAEoAxIRCglwcmluY2lwYWwYBCABKAkSEwoLZGVueV9yZWFzb24YBSABKAkSLQoJcmVzZXRzX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCImChFHZXRCYWxhbmNlUmVxdWVzdBIRCglwcmluY2lwYWwYASABKAkiJQoSR2V0QmFsYW5jZVJlc3BvbnNlEg8KB2JhbGFuY2UYASABKAMiNQoRTGlzdExlZGdlclJlcXVlc3QSEQoJcHJpbmNpcGFsGAEgASgJEg0KBWxpbWl0GAIgASgFInMKC0xlZGdlckVudHJ5Eg0KBWRlbHRhGAEgASgDEg4KBnJlYXNvbhgCIAEoCRIVCg1iYWxhbmNlX2FmdGVyGAMgASgDEi4KCmNyZWF0ZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIk0KEkxpc3RMZWRnZXJSZXNwb25zZRI3CgdlbnRyaWVzGAEgAygLMiYuZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5MZWRnZXJFbnRyeSJhChNHcmFudENyZWRpdHNSZXF1ZXN0EhEKCXByaW5jaXBhbBgBIAEoCRIOCgZhbW91bnQYAiABKAMSDgoGcmVhc29uGAMgASgJEhcKD2lkZW1wb3RlbmN5X2tleRgEIAEoCSInChRHcmFudENyZWRpdHNSZXNwb25zZRIPCgdiYWxhbmNlGAEgASgDIlAKClJhbmtGaWx0ZXISDgoGbWV0cmljGAEgASgJEhAKA21pbhgCIAEoAUgAiAEBEhAKA21heBgDIAEoAUgBiAEBQgYKBF9taW5CBgoEX21heCKkAQoSUmFua0Rlc2lnbnNSZXF1ZXN0EhMKC3dvcmtmbG93X2lkGAEgASgJEg4KBm1ldHJpYxgCIAEoCRIVCghtYXhpbWl6ZRgDIAEoCEgAiAEBEjYKB2ZpbHRlcnMYBCADKAsyJS5mb2xkZm9yZ2Uub3JjaGVzdHJhdG9yLnYxLlJhbmtGaWx0ZXISDQoFdG9wX2sYBSABKA1CCwoJX21heGltaXplItEBCgxSYW5rZWREZXNpZ24SDAoEcmFuaxgBIAEoDRINCgVzY29yZRgCIAEoARIKCgJpZBgDIAEoCRIMCgRraW5kGAQgASgJEhMKC3NvdXJjZV9zdGVwGAUgASgJEkUKB21ldHJpY3MYBiADKAsyNC5mb2xkZm9yZ2Uub3JjaGVzdHJhdG9yLnYxLlJhbmtlZERlc2lnbi5NZXRyaWNzRW50cnkaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEifwoTUmFua0Rlc2lnbnNSZXNwb25zZRI4CgdkZXNpZ25zGAEgAygLMicuZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5SYW5rZWREZXNpZ24SGAoQdG90YWxfY29uc2lkZXJlZBgCIAEoDRIUCgx0b3RhbF9yYW5rZWQYAyABKA0ikwEKBFN0ZXASCgoCaWQYASABKAkSDAoEdG9vbBgCIAEoCRISCgpkZXBlbmRzX29uGAMgAygJEicKBnBhcmFtcxgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSNAoJcmVzb3VyY2VzGAUgASgLMiEuZm9sZGZvcmdlLmNvbW1vbi52MS5SZXNvdXJjZVNwZWMiwAEKDFdvcmtmbG93U3BlYxIMCgRuYW1lGAEgASgJEi4KBXN0ZXBzGAIgAygLMh8uZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5TdGVwEkMKBmxhYmVscxgDIAMoCzIzLmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuV29ya2Zsb3dTcGVjLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiYwoQRGVzaWduZWRTZXF1ZW5jZRINCgVmYXN0YRgBIAEoCRIUCgxnbG9iYWxfc2NvcmUYAiABKAESFAoMc2VxX3JlY292ZXJ5GAMgASgBEhQKDHNhbXBsZV9pbmRleBgEIAEoDSLuAgoKU3RlcFN0YXR1cxIPCgdzdGVwX2lkGAEgASgJEiwKBXN0YXRlGAIgASgOMh0uZm9sZGZvcmdlLmNvbW1vbi52MS5Kb2JTdGF0ZRIQCghmcmFjdGlvbhgDIAEoAhIuCgdvdXRwdXRzGAQgAygLMh0uZm9sZGZvcmdlLmNvbW1vbi52MS5BcnRpZmFjdBI0CgVlcnJvchgFIAEoCzIgLmZvbGRmb3JnZS5jb21tb24udjEuRXJyb3JEZXRhaWxIAIgBARIuCgpzdGFydGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASPgoJc2VxdWVuY2VzGAggAygLMisuZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5EZXNpZ25lZFNlcXVlbmNlQggKBl9lcnJvciKZAgoIV29ya2Zsb3cSCgoCaWQYASABKAkSNQoEc3BlYxgCIAEoCzInLmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuV29ya2Zsb3dTcGVjEiwKBXN0YXRlGAMgASgOMh0uZm9sZGZvcmdlLmNvbW1vbi52MS5Kb2JTdGF0ZRI8Cg1zdGVwX3N0YXR1c2VzGAQgAygLMiUuZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5TdGVwU3RhdHVzEi4KCmNyZWF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImcKFVN1Ym1pdFdvcmtmbG93UmVxdWVzdBI1CgRzcGVjGAEgASgLMicuZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5Xb3JrZmxvd1NwZWMSFwoPaWRlbXBvdGVuY3lfa2V5GAIgASgJIikKEkdldFdvcmtmbG93UmVxdWVzdBITCgt3b3JrZmxvd19pZBgBIAEoCSJZChtTdHJlYW1Xb3JrZmxvd0V2ZW50c1JlcXVlc3QSEwoLd29ya2Zsb3dfaWQYASABKAkSFQoNZnJvbV9ldmVudF9pZBgCIAEoBBIOCgZyZXBsYXkYAyABKAgimgIKFExpc3RXb3JrZmxvd3NSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoDRISCgpwYWdlX3Rva2VuGAIgASgJEjgKDHN0YXRlX2ZpbHRlchgDIAEoDjIdLmZvbGRmb3JnZS5jb21tb24udjEuSm9iU3RhdGVIAIgBARJaCg5sYWJlbF9zZWxlY3RvchgEIAMoCzJCLmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuTGlzdFdvcmtmbG93c1JlcXVlc3QuTGFiZWxTZWxlY3RvckVudHJ5GjQKEkxhYmVsU2VsZWN0b3JFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg8KDV9zdGF0ZV9maWx0ZXIiaAoVTGlzdFdvcmtmbG93c1Jlc3BvbnNlEjYKCXdvcmtmbG93cxgBIAMoCzIjLmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuV29ya2Zsb3cSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIi0KCEV2ZW50R2FwEhEKCXJlcXVlc3RlZBgBIAEoBBIOCgZvbGRlc3QYAiABKAQimQIKDVdvcmtmbG93RXZlbnQSEwoLd29ya2Zsb3dfaWQYASABKAkSPAoLc3RlcF91cGRhdGUYAiABKAsyJS5mb2xkZm9yZ2Uub3JjaGVzdHJhdG9yLnYxLlN0ZXBTdGF0dXNIABI+Cg93b3JrZmxvd191cGRhdGUYAyABKAsyIy5mb2xkZm9yZ2Uub3JjaGVzdHJhdG9yLnYxLldvcmtmbG93SAASMgoDZ2FwGAYgASgLMiMuZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5FdmVudEdhcEgAEiYKAmF0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghldmVudF9pZBgFIAEoBEIHCgVldmVudDLGCgoTT3JjaGVzdHJhdG9yU2VydmljZRJnCg5TdWJtaXRXb3JrZmxvdxIwLmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuU3VibWl0V29ya2Zsb3dSZXF1ZXN0GiMuZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5Xb3JrZmxvdxJhCgtHZXRXb3JrZmxvdxItLmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuR2V0V29ya2Zsb3dSZXF1ZXN0GiMuZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5Xb3JrZmxvdxJyCg1MaXN0V29ya2Zsb3dzEi8uZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5MaXN0V29ya2Zsb3dzUmVxdWVzdBowLmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuTGlzdFdvcmtmbG93c1Jlc3BvbnNlEnoKFFN0cmVhbVdvcmtmbG93RXZlbnRzEjYuZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5TdHJlYW1Xb3JrZmxvd0V2ZW50c1JlcXVlc3QaKC5mb2xkZm9yZ2Uub3JjaGVzdHJhdG9yLnYxLldvcmtmbG93RXZlbnQwARJkCg5DYW5jZWxXb3JrZmxvdxItLmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuR2V0V29ya2Zsb3dSZXF1ZXN0GiMuZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5Xb3JrZmxvdxJjCg1SZXRyeVdvcmtmbG93Ei0uZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5HZXRXb3JrZmxvd1JlcXVlc3QaIy5mb2xkZm9yZ2Uub3JjaGVzdHJhdG9yLnYxLldvcmtmbG93EoEBChJBdXRoZW50aWNhdGVBcGlLZXkSNC5mb2xkZm9yZ2Uub3JjaGVzdHJhdG9yLnYxLkF1dGhlbnRpY2F0ZUFwaUtleVJlcXVlc3QaNS5mb2xkZm9yZ2Uub3JjaGVzdHJhdG9yLnYxLkF1dGhlbnRpY2F0ZUFwaUtleVJlc3BvbnNlEm8KDENvbnN1bWVRdW90YRIuLmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuQ29uc3VtZVF1b3RhUmVxdWVzdBovLmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuQ29uc3VtZVF1b3RhUmVzcG9uc2USaQoKR2V0QmFsYW5jZRIsLmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuR2V0QmFsYW5jZVJlcXVlc3QaLS5mb2xkZm9yZ2Uub3JjaGVzdHJhdG9yLnYxLkdldEJhbGFuY2VSZXNwb25zZRJpCgpMaXN0TGVkZ2VyEiwuZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5MaXN0TGVkZ2VyUmVxdWVzdBotLmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuTGlzdExlZGdlclJlc3BvbnNlEm8KDEdyYW50Q3JlZGl0cxIuLmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuR3JhbnRDcmVkaXRzUmVxdWVzdBovLmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuR3JhbnRDcmVkaXRzUmVzcG9uc2USbAoLUmFua0Rlc2lnbnMSLS5mb2xkZm9yZ2Uub3JjaGVzdHJhdG9yLnYxLlJhbmtEZXNpZ25zUmVxdWVzdBouLmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuUmFua0Rlc2lnbnNSZXNwb25zZWIGcHJvdG8z", [file_foldforge_common_v1_common, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("Cixmb2xkZm9yZ2Uvb3JjaGVzdHJhdG9yL3YxL29yY2hlc3RyYXRvci5wcm90bxIZZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MSItChlBdXRoZW50aWNhdGVBcGlLZXlSZXF1ZXN0EhAKCGtleV9oYXNoGAEgASgJItkBChpBdXRoZW50aWNhdGVBcGlLZXlSZXNwb25zZRIPCgdhbGxvd2VkGAEgASgIEhEKCXByaW5jaXBhbBgCIAEoCRITCgtkZW55X3JlYXNvbhgDIAEoCRIOCgZrZXlfaWQYBCABKAkSLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcmVhZF9vbmx5GAYgASgIEi8KBXF1b3RhGAcgASgLMiAuZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5RdW90YSJrCgVRdW90YRINCgVsaW1pdBgBIAEoAxIMCgR1c2VkGAIgASgDEhYKDndpbmRvd19zZWNvbmRzGAMgASgDEi0KCXJlc2V0c19hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiJwoTQ29uc3VtZVF1b3RhUmVxdWVzdBIQCghrZXlfaGFzaBgBIAEoCSKbAQoUQ29uc3VtZVF1b3RhUmVzcG9uc2USDwoHYWxsb3dlZBgBIAEoCBINCgVsaW1pdBgCIAEoAxIMCgR1c2VkGAMgASgDEhEKCXByaW5jaXBhbBgEIAEoCRITCgtkZW55X3JlYXNvbhgFIAEoCRItCglyZXNldHNfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIiYKEUdldEJhbGFuY2VSZXF1ZXN0EhEKCXByaW5jaXBhbBgBIAEoCSIlChJHZXRCYWxhbmNlUmVzcG9uc2USDwoHYmFsYW5jZRgBIAEoAyI1ChFMaXN0TGVkZ2VyUmVxdWVzdBIRCglwcmluY2lwYWwYASABKAkSDQoFbGltaXQYAiABKAUicwoLTGVkZ2VyRW50cnkSDQoFZGVsdGEYASABKAMSDgoGcmVhc29uGAIgASgJEhUKDWJhbGFuY2VfYWZ0ZXIYAyABKAMSLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiTQoSTGlzdExlZGdlclJlc3BvbnNlEjcKB2VudHJpZXMYASADKAsyJi5mb2xkZm9yZ2Uub3JjaGVzdHJhdG9yLnYxLkxlZGdlckVudHJ5ImEKE0dyYW50Q3JlZGl0c1JlcXVlc3QSEQoJcHJpbmNpcGFsGAEgASgJEg4KBmFtb3VudBgCIAEoAxIOCgZyZWFzb24YAyABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAQgASgJIjkKFEdyYW50Q3JlZGl0c1Jlc3BvbnNlEg8KB2JhbGFuY2UYASABKAMSEAoIcmVwbGF5ZWQYAiABKAgiUAoKUmFua0ZpbHRlchIOCgZtZXRyaWMYASABKAkSEAoDbWluGAIgASgBSACIAQESEAoDbWF4GAMgASgBSAGIAQFCBgoEX21pbkIGCgRfbWF4IqQBChJSYW5rRGVzaWduc1JlcXVlc3QSEwoLd29ya2Zsb3dfaWQYASABKAkSDgoGbWV0cmljGAIgASgJEhUKCG1heGltaXplGAMgASgISACIAQESNgoHZmlsdGVycxgEIAMoCzIlLmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuUmFua0ZpbHRlchINCgV0b3BfaxgFIAEoDUILCglfbWF4aW1pemUi0QEKDFJhbmtlZERlc2lnbhIMCgRyYW5rGAEgASgNEg0KBXNjb3JlGAIgASgBEgoKAmlkGAMgASgJEgwKBGtpbmQYBCABKAkSEwoLc291cmNlX3N0ZXAYBSABKAkSRQoHbWV0cmljcxgGIAMoCzI0LmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuUmFua2VkRGVzaWduLk1ldHJpY3NFbnRyeRouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASJ/ChNSYW5rRGVzaWduc1Jlc3BvbnNlEjgKB2Rlc2lnbnMYASADKAsyJy5mb2xkZm9yZ2Uub3JjaGVzdHJhdG9yLnYxLlJhbmtlZERlc2lnbhIYChB0b3RhbF9jb25zaWRlcmVkGAIgASgNEhQKDHRvdGFsX3JhbmtlZBgDIAEoDSKTAQoEU3RlcBIKCgJpZBgBIAEoCRIMCgR0b29sGAIgASgJEhIKCmRlcGVuZHNfb24YAyADKAkSJwoGcGFyYW1zGAQgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBI0CglyZXNvdXJjZXMYBSABKAsyIS5mb2xkZm9yZ2UuY29tbW9uLnYxLlJlc291cmNlU3BlYyLAAQoMV29ya2Zsb3dTcGVjEgwKBG5hbWUYASABKAkSLgoFc3RlcHMYAiADKAsyHy5mb2xkZm9yZ2Uub3JjaGVzdHJhdG9yLnYxLlN0ZXASQwoGbGFiZWxzGAMgAygLMjMuZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5Xb3JrZmxvd1NwZWMuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJjChBEZXNpZ25lZFNlcXVlbmNlEg0KBWZhc3RhGAEgASgJEhQKDGdsb2JhbF9zY29yZRgCIAEoARIUCgxzZXFfcmVjb3ZlcnkYAyABKAESFAoMc2FtcGxlX2luZGV4GAQgASgNIu4CCgpTdGVwU3RhdHVzEg8KB3N0ZXBfaWQYASABKAkSLAoFc3RhdGUYAiABKA4yHS5mb2xkZm9yZ2UuY29tbW9uLnYxLkpvYlN0YXRlEhAKCGZyYWN0aW9uGAMgASgCEi4KB291dHB1dHMYBCADKAsyHS5mb2xkZm9yZ2UuY29tbW9uLnYxLkFydGlmYWN0EjQKBWVycm9yGAUgASgLMiAuZm9sZGZvcmdlLmNvbW1vbi52MS5FcnJvckRldGFpbEgAiAEBEi4KCnN0YXJ0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI+CglzZXF1ZW5jZXMYCCADKAsyKy5mb2xkZm9yZ2Uub3JjaGVzdHJhdG9yLnYxLkRlc2lnbmVkU2VxdWVuY2VCCAoGX2Vycm9yIpkCCghXb3JrZmxvdxIKCgJpZBgBIAEoCRI1CgRzcGVjGAIgASgLMicuZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5Xb3JrZmxvd1NwZWMSLAoFc3RhdGUYAyABKA4yHS5mb2xkZm9yZ2UuY29tbW9uLnYxLkpvYlN0YXRlEjwKDXN0ZXBfc3RhdHVzZXMYBCADKAsyJS5mb2xkZm9yZ2Uub3JjaGVzdHJhdG9yLnYxLlN0ZXBTdGF0dXMSLgoKY3JlYXRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiZwoVU3VibWl0V29ya2Zsb3dSZXF1ZXN0EjUKBHNwZWMYASABKAsyJy5mb2xkZm9yZ2Uub3JjaGVzdHJhdG9yLnYxLldvcmtmbG93U3BlYxIXCg9pZGVtcG90ZW5jeV9rZXkYAiABKAkijgEKFUFjY2VwdFdvcmtmbG93UmVxdWVzdBI1CgRzcGVjGAEgASgLMicuZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5Xb3JrZmxvd1NwZWMSFwoPaWRlbXBvdGVuY3lfa2V5GAIgASgJEhMKC2JvZHlfZGlnZXN0GAMgASgJEhAKCGtleV9oYXNoGAQgASgJIpIBChZBY2NlcHRXb3JrZmxvd1Jlc3BvbnNlEjUKCHdvcmtmbG93GAEgASgLMiMuZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5Xb3JrZmxvdxIQCghyZXBsYXllZBgCIAEoCBIvCgVxdW90YRgDIAEoCzIgLmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuUXVvdGEiKQoSR2V0V29ya2Zsb3dSZXF1ZXN0EhMKC3dvcmtmbG93X2lkGAEgASgJIlkKG1N0cmVhbVdvcmtmbG93RXZlbnRzUmVxdWVzdBITCgt3b3JrZmxvd19pZBgBIAEoCRIVCg1mcm9tX2V2ZW50X2lkGAIgASgEEg4KBnJlcGxheRgDIAEoCCKaAgoUTGlzdFdvcmtmbG93c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkSOAoMc3RhdGVfZmlsdGVyGAMgASgOMh0uZm9sZGZvcmdlLmNvbW1vbi52MS5Kb2JTdGF0ZUgAiAEBEloKDmxhYmVsX3NlbGVjdG9yGAQgAygLMkIuZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5MaXN0V29ya2Zsb3dzUmVxdWVzdC5MYWJlbFNlbGVjdG9yRW50cnkaNAoSTGFiZWxTZWxlY3RvckVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDwoNX3N0YXRlX2ZpbHRlciJoChVMaXN0V29ya2Zsb3dzUmVzcG9uc2USNgoJd29ya2Zsb3dzGAEgAygLMiMuZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5Xb3JrZmxvdxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiLQoIRXZlbnRHYXASEQoJcmVxdWVzdGVkGAEgASgEEg4KBm9sZGVzdBgCIAEoBCKZAgoNV29ya2Zsb3dFdmVudBITCgt3b3JrZmxvd19pZBgBIAEoCRI8CgtzdGVwX3VwZGF0ZRgCIAEoCzIlLmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuU3RlcFN0YXR1c0gAEj4KD3dvcmtmbG93X3VwZGF0ZRgDIAEoCzIjLmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuV29ya2Zsb3dIABIyCgNnYXAYBiABKAsyIy5mb2xkZm9yZ2Uub3JjaGVzdHJhdG9yLnYxLkV2ZW50R2FwSAASJgoCYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGV2ZW50X2lkGAUgASgEQgcKBWV2ZW50Mr0LChNPcmNoZXN0cmF0b3JTZXJ2aWNlEmcKDlN1Ym1pdFdvcmtmbG93EjAuZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5TdWJtaXRXb3JrZmxvd1JlcXVlc3QaIy5mb2xkZm9yZ2Uub3JjaGVzdHJhdG9yLnYxLldvcmtmbG93EmEKC0dldFdvcmtmbG93Ei0uZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5HZXRXb3JrZmxvd1JlcXVlc3QaIy5mb2xkZm9yZ2Uub3JjaGVzdHJhdG9yLnYxLldvcmtmbG93EnIKDUxpc3RXb3JrZmxvd3MSLy5mb2xkZm9yZ2Uub3JjaGVzdHJhdG9yLnYxLkxpc3RXb3JrZmxvd3NSZXF1ZXN0GjAuZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5MaXN0V29ya2Zsb3dzUmVzcG9uc2USegoUU3RyZWFtV29ya2Zsb3dFdmVudHMSNi5mb2xkZm9yZ2Uub3JjaGVzdHJhdG9yLnYxLlN0cmVhbVdvcmtmbG93RXZlbnRzUmVxdWVzdBooLmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuV29ya2Zsb3dFdmVudDABEmQKDkNhbmNlbFdvcmtmbG93Ei0uZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5HZXRXb3JrZmxvd1JlcXVlc3QaIy5mb2xkZm9yZ2Uub3JjaGVzdHJhdG9yLnYxLldvcmtmbG93EmMKDVJldHJ5V29ya2Zsb3cSLS5mb2xkZm9yZ2Uub3JjaGVzdHJhdG9yLnYxLkdldFdvcmtmbG93UmVxdWVzdBojLmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuV29ya2Zsb3cSgQEKEkF1dGhlbnRpY2F0ZUFwaUtleRI0LmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuQXV0aGVudGljYXRlQXBpS2V5UmVxdWVzdBo1LmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuQXV0aGVudGljYXRlQXBpS2V5UmVzcG9uc2USbwoMQ29uc3VtZVF1b3RhEi4uZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5Db25zdW1lUXVvdGFSZXF1ZXN0Gi8uZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5Db25zdW1lUXVvdGFSZXNwb25zZRJpCgpHZXRCYWxhbmNlEiwuZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5HZXRCYWxhbmNlUmVxdWVzdBotLmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuR2V0QmFsYW5jZVJlc3BvbnNlEmkKCkxpc3RMZWRnZXISLC5mb2xkZm9yZ2Uub3JjaGVzdHJhdG9yLnYxLkxpc3RMZWRnZXJSZXF1ZXN0Gi0uZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5MaXN0TGVkZ2VyUmVzcG9uc2USbwoMR3JhbnRDcmVkaXRzEi4uZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5HcmFudENyZWRpdHNSZXF1ZXN0Gi8uZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5HcmFudENyZWRpdHNSZXNwb25zZRJsCgtSYW5rRGVzaWducxItLmZvbGRmb3JnZS5vcmNoZXN0cmF0b3IudjEuUmFua0Rlc2lnbnNSZXF1ZXN0Gi4uZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5SYW5rRGVzaWduc1Jlc3BvbnNlEnUKDkFjY2VwdFdvcmtmbG93EjAuZm9sZGZvcmdlLm9yY2hlc3RyYXRvci52MS5BY2NlcHRXb3JrZmxvd1JlcXVlc3QaMS5mb2xkZm9yZ2Uub3JjaGVzdHJhdG9yLnYxLkFjY2VwdFdvcmtmbG93UmVzcG9uc2ViBnByb3RvMw", [file_foldforge_common_v1_common, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message foldforge.orchestrator.v1.AuthenticateApiKeyRequest
@@ -52,9 +52,39 @@ export type AuthenticateApiKeyResponse = Message<"foldforge.orchestrator.v1.Auth
   principal: string;
 
   /**
+   * "unknown", "revoked" or "expired".
+   *
    * @generated from field: string deny_reason = 3;
    */
   denyReason: string;
+
+  /**
+   * Addition: the key's public name, for logs.
+   *
+   * @generated from field: string key_id = 4;
+   */
+  keyId: string;
+
+  /**
+   * Addition: the key is good until then. Unset: for ever.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 5;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * Addition: the key may read and watch, and change nothing.
+   *
+   * @generated from field: bool read_only = 6;
+   */
+  readOnly: boolean;
+
+  /**
+   * Addition: unset without a limit.
+   *
+   * @generated from field: foldforge.orchestrator.v1.Quota quota = 7;
+   */
+  quota?: Quota | undefined;
 };
 
 /**
@@ -63,6 +93,46 @@ export type AuthenticateApiKeyResponse = Message<"foldforge.orchestrator.v1.Auth
  */
 export const AuthenticateApiKeyResponseSchema: GenMessage<AuthenticateApiKeyResponse> = /*@__PURE__*/
   messageDesc(file_foldforge_orchestrator_v1_orchestrator, 1);
+
+/**
+ * Addition: how much of a key's quota is used.
+ *
+ * @generated from message foldforge.orchestrator.v1.Quota
+ */
+export type Quota = Message<"foldforge.orchestrator.v1.Quota"> & {
+  /**
+   * Submissions per window.
+   *
+   * @generated from field: int64 limit = 1;
+   */
+  limit: bigint;
+
+  /**
+   * In this window.
+   *
+   * @generated from field: int64 used = 2;
+   */
+  used: bigint;
+
+  /**
+   * @generated from field: int64 window_seconds = 3;
+   */
+  windowSeconds: bigint;
+
+  /**
+   * When the window ends and the count starts anew. Unset while no window is open: the next submission opens one.
+   *
+   * @generated from field: google.protobuf.Timestamp resets_at = 4;
+   */
+  resetsAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message foldforge.orchestrator.v1.Quota.
+ * Use `create(QuotaSchema)` to create a new message.
+ */
+export const QuotaSchema: GenMessage<Quota> = /*@__PURE__*/
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 2);
 
 /**
  * @generated from message foldforge.orchestrator.v1.ConsumeQuotaRequest
@@ -81,7 +151,7 @@ export type ConsumeQuotaRequest = Message<"foldforge.orchestrator.v1.ConsumeQuot
  * Use `create(ConsumeQuotaRequestSchema)` to create a new message.
  */
 export const ConsumeQuotaRequestSchema: GenMessage<ConsumeQuotaRequest> = /*@__PURE__*/
-  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 2);
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 3);
 
 /**
  * @generated from message foldforge.orchestrator.v1.ConsumeQuotaResponse
@@ -127,7 +197,7 @@ export type ConsumeQuotaResponse = Message<"foldforge.orchestrator.v1.ConsumeQuo
  * Use `create(ConsumeQuotaResponseSchema)` to create a new message.
  */
 export const ConsumeQuotaResponseSchema: GenMessage<ConsumeQuotaResponse> = /*@__PURE__*/
-  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 3);
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 4);
 
 /**
  * @generated from message foldforge.orchestrator.v1.GetBalanceRequest
@@ -144,7 +214,7 @@ export type GetBalanceRequest = Message<"foldforge.orchestrator.v1.GetBalanceReq
  * Use `create(GetBalanceRequestSchema)` to create a new message.
  */
 export const GetBalanceRequestSchema: GenMessage<GetBalanceRequest> = /*@__PURE__*/
-  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 4);
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 5);
 
 /**
  * @generated from message foldforge.orchestrator.v1.GetBalanceResponse
@@ -163,7 +233,7 @@ export type GetBalanceResponse = Message<"foldforge.orchestrator.v1.GetBalanceRe
  * Use `create(GetBalanceResponseSchema)` to create a new message.
  */
 export const GetBalanceResponseSchema: GenMessage<GetBalanceResponse> = /*@__PURE__*/
-  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 5);
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 6);
 
 /**
  * @generated from message foldforge.orchestrator.v1.ListLedgerRequest
@@ -187,7 +257,7 @@ export type ListLedgerRequest = Message<"foldforge.orchestrator.v1.ListLedgerReq
  * Use `create(ListLedgerRequestSchema)` to create a new message.
  */
 export const ListLedgerRequestSchema: GenMessage<ListLedgerRequest> = /*@__PURE__*/
-  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 6);
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 7);
 
 /**
  * @generated from message foldforge.orchestrator.v1.LedgerEntry
@@ -221,7 +291,7 @@ export type LedgerEntry = Message<"foldforge.orchestrator.v1.LedgerEntry"> & {
  * Use `create(LedgerEntrySchema)` to create a new message.
  */
 export const LedgerEntrySchema: GenMessage<LedgerEntry> = /*@__PURE__*/
-  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 7);
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 8);
 
 /**
  * @generated from message foldforge.orchestrator.v1.ListLedgerResponse
@@ -238,7 +308,7 @@ export type ListLedgerResponse = Message<"foldforge.orchestrator.v1.ListLedgerRe
  * Use `create(ListLedgerResponseSchema)` to create a new message.
  */
 export const ListLedgerResponseSchema: GenMessage<ListLedgerResponse> = /*@__PURE__*/
-  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 8);
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 9);
 
 /**
  * @generated from message foldforge.orchestrator.v1.GrantCreditsRequest
@@ -270,7 +340,7 @@ export type GrantCreditsRequest = Message<"foldforge.orchestrator.v1.GrantCredit
  * Use `create(GrantCreditsRequestSchema)` to create a new message.
  */
 export const GrantCreditsRequestSchema: GenMessage<GrantCreditsRequest> = /*@__PURE__*/
-  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 9);
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 10);
 
 /**
  * @generated from message foldforge.orchestrator.v1.GrantCreditsResponse
@@ -280,6 +350,13 @@ export type GrantCreditsResponse = Message<"foldforge.orchestrator.v1.GrantCredi
    * @generated from field: int64 balance = 1;
    */
   balance: bigint;
+
+  /**
+   * Addition: the idempotency key was granted before, so nothing was added now.
+   *
+   * @generated from field: bool replayed = 2;
+   */
+  replayed: boolean;
 };
 
 /**
@@ -287,7 +364,7 @@ export type GrantCreditsResponse = Message<"foldforge.orchestrator.v1.GrantCredi
  * Use `create(GrantCreditsResponseSchema)` to create a new message.
  */
 export const GrantCreditsResponseSchema: GenMessage<GrantCreditsResponse> = /*@__PURE__*/
-  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 10);
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 11);
 
 /**
  * @generated from message foldforge.orchestrator.v1.RankFilter
@@ -314,7 +391,7 @@ export type RankFilter = Message<"foldforge.orchestrator.v1.RankFilter"> & {
  * Use `create(RankFilterSchema)` to create a new message.
  */
 export const RankFilterSchema: GenMessage<RankFilter> = /*@__PURE__*/
-  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 11);
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 12);
 
 /**
  * @generated from message foldforge.orchestrator.v1.RankDesignsRequest
@@ -357,7 +434,7 @@ export type RankDesignsRequest = Message<"foldforge.orchestrator.v1.RankDesignsR
  * Use `create(RankDesignsRequestSchema)` to create a new message.
  */
 export const RankDesignsRequestSchema: GenMessage<RankDesignsRequest> = /*@__PURE__*/
-  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 12);
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 13);
 
 /**
  * @generated from message foldforge.orchestrator.v1.RankedDesign
@@ -403,7 +480,7 @@ export type RankedDesign = Message<"foldforge.orchestrator.v1.RankedDesign"> & {
  * Use `create(RankedDesignSchema)` to create a new message.
  */
 export const RankedDesignSchema: GenMessage<RankedDesign> = /*@__PURE__*/
-  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 13);
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 14);
 
 /**
  * @generated from message foldforge.orchestrator.v1.RankDesignsResponse
@@ -430,7 +507,7 @@ export type RankDesignsResponse = Message<"foldforge.orchestrator.v1.RankDesigns
  * Use `create(RankDesignsResponseSchema)` to create a new message.
  */
 export const RankDesignsResponseSchema: GenMessage<RankDesignsResponse> = /*@__PURE__*/
-  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 14);
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 15);
 
 /**
  * @generated from message foldforge.orchestrator.v1.Step
@@ -471,7 +548,7 @@ export type Step = Message<"foldforge.orchestrator.v1.Step"> & {
  * Use `create(StepSchema)` to create a new message.
  */
 export const StepSchema: GenMessage<Step> = /*@__PURE__*/
-  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 15);
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 16);
 
 /**
  * @generated from message foldforge.orchestrator.v1.WorkflowSpec
@@ -498,7 +575,7 @@ export type WorkflowSpec = Message<"foldforge.orchestrator.v1.WorkflowSpec"> & {
  * Use `create(WorkflowSpecSchema)` to create a new message.
  */
 export const WorkflowSpecSchema: GenMessage<WorkflowSpec> = /*@__PURE__*/
-  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 16);
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 17);
 
 /**
  * @generated from message foldforge.orchestrator.v1.DesignedSequence
@@ -530,7 +607,7 @@ export type DesignedSequence = Message<"foldforge.orchestrator.v1.DesignedSequen
  * Use `create(DesignedSequenceSchema)` to create a new message.
  */
 export const DesignedSequenceSchema: GenMessage<DesignedSequence> = /*@__PURE__*/
-  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 17);
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 18);
 
 /**
  * @generated from message foldforge.orchestrator.v1.StepStatus
@@ -584,7 +661,7 @@ export type StepStatus = Message<"foldforge.orchestrator.v1.StepStatus"> & {
  * Use `create(StepStatusSchema)` to create a new message.
  */
 export const StepStatusSchema: GenMessage<StepStatus> = /*@__PURE__*/
-  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 18);
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 19);
 
 /**
  * A submitted workflow with the state of each step.
@@ -628,7 +705,7 @@ export type Workflow = Message<"foldforge.orchestrator.v1.Workflow"> & {
  * Use `create(WorkflowSchema)` to create a new message.
  */
 export const WorkflowSchema: GenMessage<Workflow> = /*@__PURE__*/
-  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 19);
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 20);
 
 /**
  * @generated from message foldforge.orchestrator.v1.SubmitWorkflowRequest
@@ -652,7 +729,82 @@ export type SubmitWorkflowRequest = Message<"foldforge.orchestrator.v1.SubmitWor
  * Use `create(SubmitWorkflowRequestSchema)` to create a new message.
  */
 export const SubmitWorkflowRequestSchema: GenMessage<SubmitWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 20);
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 21);
+
+/**
+ * Addition.
+ *
+ * @generated from message foldforge.orchestrator.v1.AcceptWorkflowRequest
+ */
+export type AcceptWorkflowRequest = Message<"foldforge.orchestrator.v1.AcceptWorkflowRequest"> & {
+  /**
+   * @generated from field: foldforge.orchestrator.v1.WorkflowSpec spec = 1;
+   */
+  spec?: WorkflowSpec | undefined;
+
+  /**
+   * Same owner, same key, same digest: the first answer again, at no cost. Kept for at least 24 hours.
+   *
+   * @generated from field: string idempotency_key = 2;
+   */
+  idempotencyKey: string;
+
+  /**
+   * Any text that is the same for the same body and another for another one. Empty: not compared.
+   *
+   * @generated from field: string body_digest = 3;
+   */
+  bodyDigest: string;
+
+  /**
+   * Lower-case hex SHA-256 of the API key whose quota is counted, which must be the owner's. Empty: none is counted.
+   *
+   * @generated from field: string key_hash = 4;
+   */
+  keyHash: string;
+};
+
+/**
+ * Describes the message foldforge.orchestrator.v1.AcceptWorkflowRequest.
+ * Use `create(AcceptWorkflowRequestSchema)` to create a new message.
+ */
+export const AcceptWorkflowRequestSchema: GenMessage<AcceptWorkflowRequest> = /*@__PURE__*/
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 22);
+
+/**
+ * Addition.
+ *
+ * @generated from message foldforge.orchestrator.v1.AcceptWorkflowResponse
+ */
+export type AcceptWorkflowResponse = Message<"foldforge.orchestrator.v1.AcceptWorkflowResponse"> & {
+  /**
+   * As it was accepted, also when it is replayed.
+   *
+   * @generated from field: foldforge.orchestrator.v1.Workflow workflow = 1;
+   */
+  workflow?: Workflow | undefined;
+
+  /**
+   * It was accepted before, under this idempotency key.
+   *
+   * @generated from field: bool replayed = 2;
+   */
+  replayed: boolean;
+
+  /**
+   * After this submission. Unset without a limit.
+   *
+   * @generated from field: foldforge.orchestrator.v1.Quota quota = 3;
+   */
+  quota?: Quota | undefined;
+};
+
+/**
+ * Describes the message foldforge.orchestrator.v1.AcceptWorkflowResponse.
+ * Use `create(AcceptWorkflowResponseSchema)` to create a new message.
+ */
+export const AcceptWorkflowResponseSchema: GenMessage<AcceptWorkflowResponse> = /*@__PURE__*/
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 23);
 
 /**
  * @generated from message foldforge.orchestrator.v1.GetWorkflowRequest
@@ -669,7 +821,7 @@ export type GetWorkflowRequest = Message<"foldforge.orchestrator.v1.GetWorkflowR
  * Use `create(GetWorkflowRequestSchema)` to create a new message.
  */
 export const GetWorkflowRequestSchema: GenMessage<GetWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 21);
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 24);
 
 /**
  * @generated from message foldforge.orchestrator.v1.StreamWorkflowEventsRequest
@@ -700,7 +852,7 @@ export type StreamWorkflowEventsRequest = Message<"foldforge.orchestrator.v1.Str
  * Use `create(StreamWorkflowEventsRequestSchema)` to create a new message.
  */
 export const StreamWorkflowEventsRequestSchema: GenMessage<StreamWorkflowEventsRequest> = /*@__PURE__*/
-  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 22);
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 25);
 
 /**
  * @generated from message foldforge.orchestrator.v1.ListWorkflowsRequest
@@ -736,7 +888,7 @@ export type ListWorkflowsRequest = Message<"foldforge.orchestrator.v1.ListWorkfl
  * Use `create(ListWorkflowsRequestSchema)` to create a new message.
  */
 export const ListWorkflowsRequestSchema: GenMessage<ListWorkflowsRequest> = /*@__PURE__*/
-  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 23);
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 26);
 
 /**
  * @generated from message foldforge.orchestrator.v1.ListWorkflowsResponse
@@ -758,7 +910,7 @@ export type ListWorkflowsResponse = Message<"foldforge.orchestrator.v1.ListWorkf
  * Use `create(ListWorkflowsResponseSchema)` to create a new message.
  */
 export const ListWorkflowsResponseSchema: GenMessage<ListWorkflowsResponse> = /*@__PURE__*/
-  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 24);
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 27);
 
 /**
  * Addition: events after `requested` were asked for, and the store has none before `oldest` any more.
@@ -782,7 +934,7 @@ export type EventGap = Message<"foldforge.orchestrator.v1.EventGap"> & {
  * Use `create(EventGapSchema)` to create a new message.
  */
 export const EventGapSchema: GenMessage<EventGap> = /*@__PURE__*/
-  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 25);
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 28);
 
 /**
  * Something that happened to a workflow.
@@ -838,7 +990,7 @@ export type WorkflowEvent = Message<"foldforge.orchestrator.v1.WorkflowEvent"> &
  * Use `create(WorkflowEventSchema)` to create a new message.
  */
 export const WorkflowEventSchema: GenMessage<WorkflowEvent> = /*@__PURE__*/
-  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 26);
+  messageDesc(file_foldforge_orchestrator_v1_orchestrator, 29);
 
 /**
  * Owns every workflow, key and credit.
@@ -956,6 +1108,24 @@ export const OrchestratorService: GenService<{
     methodKind: "unary";
     input: typeof RankDesignsRequestSchema;
     output: typeof RankDesignsResponseSchema;
+  },
+  /**
+   * Addition: SubmitWorkflow that also counts quota, in one transaction: everything is counted, debited and accepted, or
+   * nothing. What is refused says why in a google.rpc.ErrorInfo. In this order:
+   *   INVALID_ARGUMENT names the step that is wrong;
+   *   ABORTED, IDEMPOTENCY_KEY_IN_FLIGHT: the same owner is submitting under this idempotency key right now;
+   *   ALREADY_EXISTS, IDEMPOTENCY_KEY_REUSED: the owner has used the key for another body;
+   *   UNAUTHENTICATED, KEY_UNKNOWN, KEY_REVOKED or KEY_EXPIRED: the API key is not good, or no longer;
+   *   PERMISSION_DENIED: the API key is read-only;
+   *   RESOURCE_EXHAUSTED, QUOTA_EXCEEDED, with a Quota as a second detail;
+   *   FAILED_PRECONDITION, INSUFFICIENT_CREDITS.
+   *
+   * @generated from rpc foldforge.orchestrator.v1.OrchestratorService.AcceptWorkflow
+   */
+  acceptWorkflow: {
+    methodKind: "unary";
+    input: typeof AcceptWorkflowRequestSchema;
+    output: typeof AcceptWorkflowResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_foldforge_orchestrator_v1_orchestrator, 0);
