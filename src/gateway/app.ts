@@ -10,9 +10,9 @@ import type { createWorkflowRoutes } from './routes/workflows.ts';
 export interface AppParts {
   readonly identify: Middleware;
   readonly observe: Middleware;
-  readonly authenticate: Middleware;
-  readonly authenticateStream: Middleware;
+  readonly authenticate: (operationId: string) => Middleware;
   readonly limitBody: Middleware;
+  readonly verifyWebhook: Middleware;
   readonly validate: (operationId: string) => Middleware;
   readonly renderError: (thrown: unknown, c: RequestContext) => Response;
   readonly workflows: ReturnType<typeof createWorkflowRoutes>;
@@ -24,25 +24,26 @@ export interface AppParts {
 
 export type Method = 'GET' | 'POST' | 'DELETE';
 
-/** Method, path template of openapi.yaml, handler (named by its operationId), and what stands before it. */
+/** Method, path template of openapi.yaml, handler (named by its operationId), and what stands before the contract. */
 export type Route = readonly [method: Method, path: string, handler: Handler, ...guards: Middleware[]];
 
 /** The route table. A test holds it against openapi.yaml. Hono answers HEAD through GET. */
 export function listRoutes({ workflows, events, artifacts, billing, health, ...parts }: AppParts): Route[] {
-  const key = parts.authenticate;
   const body = parts.limitBody;
   return [
-    ['POST', '/v1/workflows', workflows.submitWorkflow, key, body],
-    ['GET', '/v1/workflows', workflows.listWorkflows, key],
-    ['GET', '/v1/workflows/{id}', workflows.getWorkflow, key],
-    ['DELETE', '/v1/workflows/{id}', workflows.cancelWorkflow, key],
-    ['POST', '/v1/workflows/{id}/retry', workflows.retryWorkflow, key],
-    ['POST', '/v1/workflows/{id}/rank', workflows.rankDesigns, key, body],
-    ['GET', '/v1/workflows/{id}/events', events.streamWorkflowEvents, parts.authenticateStream],
-    ['POST', '/v1/workflows/{id}/stream-tickets', events.createStreamTicket, key],
-    ['GET', '/v1/workflows/{id}/artifacts/{key}', artifacts.downloadArtifact, key],
-    ['GET', '/v1/billing/balance', billing.getBalance, key],
-    ['GET', '/v1/billing/ledger', billing.listLedger, key],
+    ['POST', '/v1/workflows', workflows.submitWorkflow, body],
+    ['GET', '/v1/workflows', workflows.listWorkflows],
+    ['GET', '/v1/workflows/{id}', workflows.getWorkflow],
+    ['DELETE', '/v1/workflows/{id}', workflows.cancelWorkflow],
+    ['POST', '/v1/workflows/{id}/retry', workflows.retryWorkflow],
+    ['POST', '/v1/workflows/{id}/rank', workflows.rankDesigns, body],
+    ['GET', '/v1/workflows/{id}/events', events.streamWorkflowEvents],
+    ['POST', '/v1/workflows/{id}/stream-tickets', events.createStreamTicket],
+    ['GET', '/v1/workflows/{id}/artifacts/{key}', artifacts.downloadArtifact],
+    ['GET', '/v1/billing/balance', billing.getBalance],
+    ['GET', '/v1/billing/ledger', billing.listLedger],
+    ['POST', '/v1/billing/checkout', billing.openCheckout, body],
+    ['POST', '/v1/billing/webhook', billing.receiveStripeEvent, body, parts.verifyWebhook],
     ['GET', '/v1/healthz', health.getHealth],
     ['GET', '/v1/readyz', health.getReadiness],
     ['GET', '/metrics', health.getMetrics],
@@ -57,7 +58,8 @@ export function createApp(parts: AppParts): Hono<Env> {
   app.use(parts.identify, parts.observe);
   const routes = listRoutes(parts);
   for (const [method, path, handler, ...guards] of routes) {
-    app.on(method, routerPattern(path), nameRoute(path), ...guards, parts.validate(handler.name), handler);
+    const credential = parts.authenticate(handler.name);
+    app.on(method, routerPattern(path), nameRoute(path), credential, ...guards, parts.validate(handler.name), handler);
   }
   for (const path of new Set(routes.map(([, path]) => path))) {
     const allow = allowedMethods(routes, path);

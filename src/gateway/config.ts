@@ -49,6 +49,13 @@ export const gatewaySettings = {
   R2_BUCKET: setting.text('foldforge', 'the one bucket that artifacts are served from'),
   R2_ACCESS_KEY_ID: setting.secret('', "the store's access key"),
   R2_SECRET_ACCESS_KEY: setting.secret('', "the store's secret key"),
+  STRIPE_SECRET_KEY: setting.secret('', 'key of the Stripe account that sells credits; empty: checkout answers 503'),
+  STRIPE_WEBHOOK_SECRETS: setting.secretList(
+    '',
+    'what Stripe signs the events of the webhook endpoint with; several, with commas between them, allow rotation; empty: the webhook answers 503',
+    { optional: true },
+  ),
+  STRIPE_ENDPOINT: setting.httpUrl('https://api.stripe.com', 'API of Stripe, without a path; another one for tests'),
   SHUTDOWN_DELAY_SECONDS: setting.seconds('2', 'time between readyz turning 503 and the listener closing', { min: 0 }),
   SHUTDOWN_GRACE_SECONDS: setting.seconds('25', 'time after which a shutdown cuts what is still open'),
   LOG_LEVEL: setting.choice(LOG_LEVELS, 'info', 'least level that is logged'),
@@ -73,7 +80,7 @@ export function readGatewayConfig(environment: setting.Environment): GatewayConf
       EX_CONFIG,
     );
   }
-  if (API_TOKEN.some((token) => !/^[\x21-\x7e]+$/.test(token))) {
+  if (!API_TOKEN.every(isVisibleAscii)) {
     throw new StartupError(`${GATEWAY_PREFIX}API_TOKEN must be visible ASCII characters without spaces`, EX_CONFIG);
   }
   if (R2_ENDPOINT && !(R2_ACCESS_KEY_ID && R2_SECRET_ACCESS_KEY)) {
@@ -82,7 +89,30 @@ export function readGatewayConfig(environment: setting.Environment): GatewayConf
       EX_CONFIG,
     );
   }
+  checkStripe(config);
   return config;
+}
+
+function checkStripe({ STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRETS, STRIPE_ENDPOINT }: GatewayConfig): void {
+  if (STRIPE_SECRET_KEY && STRIPE_WEBHOOK_SECRETS.length === 0) {
+    throw new StartupError(
+      `${GATEWAY_PREFIX}STRIPE_SECRET_KEY is set, so ${GATEWAY_PREFIX}STRIPE_WEBHOOK_SECRETS must be set too: without it, what is paid would not be credited`,
+      EX_CONFIG,
+    );
+  }
+  if (STRIPE_SECRET_KEY && !isVisibleAscii(STRIPE_SECRET_KEY)) {
+    throw new StartupError(
+      `${GATEWAY_PREFIX}STRIPE_SECRET_KEY must be visible ASCII characters without spaces`,
+      EX_CONFIG,
+    );
+  }
+  if (new URL(STRIPE_ENDPOINT).pathname !== '/') {
+    throw new StartupError(`${GATEWAY_PREFIX}STRIPE_ENDPOINT must have no path`, EX_CONFIG);
+  }
+}
+
+function isVisibleAscii(text: string): boolean {
+  return /^[\x21-\x7e]+$/.test(text);
 }
 
 function isLoopback(host: string): boolean {

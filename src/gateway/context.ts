@@ -7,6 +7,22 @@ export interface Caller {
   readonly principal?: string;
   /** Lower-case hex SHA-256 of the API key. */
   readonly keyHash?: string;
+  /** The key's public name, where the orchestrator tells it. */
+  readonly keyId?: string;
+  /** The key may read and watch, and change nothing. */
+  readonly readOnly?: boolean;
+  /** As this gateway last heard of it; undefined without a limit. */
+  readonly quota?: Quota;
+}
+
+/** How much of a key's quota is used. */
+export interface Quota {
+  /** Submissions per window. */
+  readonly limit: bigint;
+  readonly used: bigint;
+  readonly windowSeconds?: bigint;
+  /** When the window ends, since 1970; undefined while none is open, and where the orchestrator does not tell. */
+  readonly resetsAtMs?: number;
 }
 
 /** What every upstream call made for one request shares. */

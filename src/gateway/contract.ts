@@ -12,7 +12,7 @@ export interface Parameter {
 export interface Operation {
   readonly operationId: string;
   readonly requestBody?: object;
-  readonly security?: readonly object[];
+  readonly security?: readonly Readonly<Record<string, readonly string[]>>[];
   readonly parameters?: readonly (Parameter | { readonly $ref: string })[];
 }
 
@@ -51,4 +51,31 @@ export function listOperations(document: OpenApi) {
       return [{ method: method.toUpperCase(), path, operation, parameters }];
     }),
   );
+}
+
+/** What an operation asks of its caller. */
+export interface Access {
+  /** Names of security schemes, of which one is enough; none: it is for everybody. */
+  readonly schemes: ReadonlySet<string>;
+  /** What a key must be good for: a read-only one is good for `read`. Undefined where no key is asked for. */
+  readonly scope: string | undefined;
+}
+
+/** Schemes whose credential is an API key, or stands for one. */
+const KEY_SCHEMES = ['bearer', 'streamTicket'];
+
+/** What each operation asks of its caller, by operationId. Throws for an operation that does not say. */
+export function readAccess(document: OpenApi): ReadonlyMap<string, Access> {
+  return new Map(listOperations(document).map(({ operation }) => [operation.operationId, accessTo(operation)]));
+}
+
+function accessTo({ operationId, security }: Operation): Access {
+  if (!security) throw new Error(`openapi.yaml does not say who may call ${operationId}: it has no security`);
+  const requirements = security.flatMap((requirement) => Object.entries(requirement));
+  const scopes = requirements.filter(([scheme]) => KEY_SCHEMES.includes(scheme)).map(([, roles]) => roles.join());
+  const [scope] = scopes;
+  if (scopes.some((each) => each !== scope || !['read', 'write'].includes(each))) {
+    throw new Error(`openapi.yaml must say of ${operationId} that a key needs either read or write`);
+  }
+  return { schemes: new Set(requirements.map(([scheme]) => scheme)), scope };
 }

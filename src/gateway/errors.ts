@@ -1,3 +1,5 @@
+import type { Quota } from './context.ts';
+
 /** When repeating a call is safe and can help. `safe`: only for methods that change nothing (GET, HEAD). */
 type Retryable = 'never' | 'always' | 'safe';
 
@@ -21,9 +23,11 @@ export const ERRORS = {
   NOT_FOUND: { status: 404, title: 'Not found', retryable: 'never' },
   METHOD_NOT_ALLOWED: { status: 405, title: 'Method not allowed', retryable: 'never' },
   CONFLICT: { status: 409, title: 'Conflict', retryable: 'never' },
+  IDEMPOTENCY_KEY_IN_FLIGHT: { status: 409, title: 'Idempotency key in flight', retryable: 'always' },
   PAYLOAD_TOO_LARGE: { status: 413, title: 'Payload too large', retryable: 'never' },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, title: 'Unsupported media type', retryable: 'never' },
   RANGE_NOT_SATISFIABLE: { status: 416, title: 'Range not satisfiable', retryable: 'never' },
+  IDEMPOTENCY_KEY_REUSED: { status: 422, title: 'Idempotency key reused', retryable: 'never' },
   QUOTA_EXCEEDED: { status: 429, title: 'Quota exceeded', retryable: 'always' },
   TOO_MANY_STREAMS: { status: 429, title: 'Too many streams', retryable: 'always' },
   /** The client has gone away: nobody reads the answer, only the metrics count it. */
@@ -45,6 +49,12 @@ export const ERRORS = {
     title: 'Object store error',
     retryable: 'never',
     sentence: 'the object store could not deliver the file',
+  },
+  PAYMENT_PROVIDER_ERROR: {
+    status: 502,
+    title: 'Payment provider error',
+    retryable: 'never',
+    sentence: 'the payment provider could not open a checkout',
   },
   UPSTREAM_RESPONSE_TOO_LARGE: {
     status: 502,
@@ -86,6 +96,8 @@ interface Details extends ErrorOptions {
   readonly faults?: readonly Fault[];
   /** Whole seconds; said only where the error is retryable. */
   readonly retryAfterSeconds?: number;
+  /** The caller's quota, where that is what the error is about. */
+  readonly quota?: Quota | undefined;
 }
 
 /**
@@ -97,6 +109,7 @@ export class GatewayError extends Error {
   readonly headers: Readonly<Record<string, string>>;
   readonly faults: readonly Fault[] | undefined;
   readonly retryAfterSeconds: number;
+  readonly quota: Quota | undefined;
 
   constructor(code: ErrorCode, message: string, details: Details = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -105,6 +118,7 @@ export class GatewayError extends Error {
     this.headers = details.headers ?? {};
     this.faults = details.faults;
     this.retryAfterSeconds = details.retryAfterSeconds ?? 1;
+    this.quota = details.quota;
   }
 
   get status(): number {

@@ -3,23 +3,25 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import { drain, listen } from '../shared/listen.ts';
 import type { Log } from '../shared/log.ts';
+import { createAcceptance } from './access/acceptance.ts';
 import { createApiKeys } from './access/api-keys.ts';
 import { createKeyWatch } from './access/key-watch.ts';
-import { createQuota } from './access/quota.ts';
 import { createStaticTokens } from './access/static-tokens.ts';
 import { createStreamSlots } from './access/stream-slots.ts';
 import { createStreamTickets } from './access/stream-tickets.ts';
+import { createTopUps } from './access/top-ups.ts';
 import { createApp } from './app.ts';
 import { GATEWAY_PREFIX, type GatewayConfig } from './config.ts';
 import type { Lifecycle } from './context.ts';
 import type { Contract } from './contract.ts';
 import { createMetrics } from './metrics.ts';
-import { createAuthenticate, createAuthenticateStream } from './middleware/authenticate.ts';
+import { createAuthenticate } from './middleware/authenticate.ts';
 import { createIdentify } from './middleware/identify.ts';
 import { createLimitBody } from './middleware/limit-body.ts';
 import { createObserve } from './middleware/observe.ts';
 import { createRenderErrors, renderUnreadable } from './middleware/render-errors.ts';
 import { createValidate } from './middleware/validate.ts';
+import { createVerifyWebhook } from './middleware/verify-webhook.ts';
 import { createArtifactRoutes } from './routes/artifacts.ts';
 import { createBillingRoutes } from './routes/billing.ts';
 import { createEventRoutes } from './routes/events.ts';
@@ -30,6 +32,7 @@ import { createArtifactStore } from './upstream/artifact-store.ts';
 import { createEventHub } from './upstream/event-hub.ts';
 import { followEvents } from './upstream/follow-events.ts';
 import { createOrchestrator } from './upstream/orchestrator.ts';
+import { createPayments } from './upstream/payments.ts';
 import { createReadiness } from './upstream/readiness.ts';
 
 /** Longer than proxies keep an idle connection (nginx: 60 s), so that they never send a request into a closed one. */
@@ -65,6 +68,11 @@ export async function startGateway(
     connectTimeoutMs: config.OBJECT_STORE_CONNECT_TIMEOUT_SECONDS,
     answerTimeoutMs: config.OBJECT_STORE_READ_TIMEOUT_SECONDS,
   });
+  const payments = await createPayments({
+    secretKey: config.STRIPE_SECRET_KEY,
+    webhookSecrets: config.STRIPE_WEBHOOK_SECRETS,
+    endpoint: config.STRIPE_ENDPOINT,
+  });
   const apiKeys = createApiKeys({
     orchestrator,
     metrics,
@@ -93,23 +101,22 @@ export async function startGateway(
     bufferBytes: config.STREAM_BUFFER_BYTES,
     stallMs: config.STREAM_STALL_SECONDS,
   };
-  const credentials = {
-    isStaticToken: createStaticTokens(config.API_TOKEN),
-    apiKeys: config.API_KEYS_ENABLED ? apiKeys : undefined,
-  };
-  const authenticate = createAuthenticate(credentials);
 
   const app = createApp({
     identify: createIdentify({ timeoutMs }),
     observe: createObserve({ metrics, log, lifecycle }),
-    authenticate,
-    authenticateStream: createAuthenticateStream(authenticate, tickets, credentials),
+    authenticate: createAuthenticate(contract.document(), {
+      isStaticToken: createStaticTokens(config.API_TOKEN),
+      apiKeys: config.API_KEYS_ENABLED ? apiKeys : undefined,
+      tickets,
+    }),
     limitBody: createLimitBody({ limitBytes: config.BODY_LIMIT_BYTES }),
+    verifyWebhook: createVerifyWebhook({ payments, metrics }),
     validate: await createValidate(contract),
     renderError,
     workflows: createWorkflowRoutes({
       orchestrator,
-      quota: createQuota(orchestrator, apiKeys),
+      acceptance: createAcceptance({ orchestrator, apiKeys, log }),
       longPolls: createLongPolls({ hub, slots }),
       timeoutMs,
     }),
@@ -120,7 +127,11 @@ export async function startGateway(
       idleMs: config.OBJECT_STORE_READ_TIMEOUT_SECONDS,
       logFault,
     }),
-    billing: createBillingRoutes({ orchestrator }),
+    billing: createBillingRoutes({
+      orchestrator,
+      payments,
+      topUps: createTopUps({ orchestrator, metrics, log }),
+    }),
     health: createHealthRoutes({ contract, lifecycle, metrics, readiness: createReadiness(orchestrator) }),
   });
 

@@ -49,5 +49,11 @@ export function createMetrics() {
       labelNames: ['result'],
       registers,
     }),
+    stripeEvents: new Counter({
+      name: 'foldforge_gateway_stripe_events_total',
+      help: 'Events that came to the webhook: credited, replayed, ignored, refused, damaged or failed.',
+      labelNames: ['result'],
+      registers,
+    }),
   };
 }

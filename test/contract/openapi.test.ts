@@ -5,7 +5,7 @@ import addFormats from 'ajv-formats';
 import { middleware as expressOpenApiValidator } from 'express-openapi-validator';
 import packageJson from '../../package.json' with { type: 'json' };
 import { type AppParts, listRoutes } from '../../src/gateway/app.ts';
-import { listOperations } from '../../src/gateway/contract.ts';
+import { listOperations, type OpenApi, readAccess } from '../../src/gateway/contract.ts';
 import { ERRORS } from '../../src/gateway/errors.ts';
 import { createArtifactRoutes } from '../../src/gateway/routes/artifacts.ts';
 import { createBillingRoutes } from '../../src/gateway/routes/billing.ts';
@@ -99,8 +99,10 @@ describe('openapi.yaml', () => {
       const statuses = new Set(Object.keys(responses as Node));
       assert.ok(summary && (tags as string[]).length === 1, operationId);
       const expected = ['400', '500'];
-      if (!security || (security as object[]).length > 0)
-        expected.push('401', '403', '404', '409', '501', '502', '503', '504');
+      const schemes = security?.flatMap((requirement) => Object.keys(requirement)) ?? [];
+      if (schemes.length > 0) expected.push('401', '501', '502', '503', '504');
+      // Stripe may do no more than deliver, so what it delivers is not refused for these.
+      if (!schemes.includes('stripeSignature') && schemes.length > 0) expected.push('403', '404', '409');
       if (requestBody) expected.push('413', '415');
       for (const status of expected) assert.ok(statuses.has(status), `${operationId} lacks ${status}`);
       assert.ok(
@@ -108,6 +110,32 @@ describe('openapi.yaml', () => {
         operationId,
       );
     }
+  });
+
+  it('says of each operation whether a read-only key is good for it', () => {
+    const accesses = readAccess(CONTRACT.document());
+    const scopes = Object.fromEntries([...accesses].map(([id, { scope }]) => [id, scope]));
+    for (const { method, operation } of operations) {
+      const { operationId } = operation;
+      if (method === 'GET' && accesses.get(operationId)!.schemes.size > 0) assert.equal(scopes[operationId], 'read');
+      if (method === 'DELETE') assert.equal(scopes[operationId], 'write');
+    }
+    const { submitWorkflow, retryWorkflow, rankDesigns, createStreamTicket } = scopes;
+    assert.deepEqual([submitWorkflow, retryWorkflow], ['write', 'write']);
+    assert.deepEqual([rankDesigns, createStreamTicket], ['read', 'read']);
+  });
+
+  it('is refused when an operation does not say what it needs', () => {
+    const withSecurity = (security: unknown) => {
+      const spoiled = CONTRACT.document() as unknown as { paths: Record<string, { get: { security?: unknown } }> };
+      spoiled.paths['/v1/billing/balance']!.get.security = security;
+      return spoiled as unknown as OpenApi;
+    };
+    for (const silent of [undefined, [{ bearer: [] }], [{ bearer: ['admin'] }], [{ bearer: ['read', 'write'] }]]) {
+      assert.throws(() => readAccess(withSecurity(silent)), /openapi\.yaml.*getBalance/, JSON.stringify(silent));
+    }
+    assert.throws(() => readAccess(withSecurity([{ bearer: ['read'] }, { streamTicket: ['write'] }])), /getBalance/);
+    assert.equal(readAccess(withSecurity([{ bearer: ['write'] }])).get('getBalance')?.scope, 'write');
   });
 
   it('names exactly the error codes that there are', () => {
@@ -124,10 +152,8 @@ describe('openapi.yaml', () => {
     const nothing = {} as never;
     const limits = { heartbeatMs: 1, bufferBytes: 1, stallMs: 1 };
     const parts = {
-      authenticate: async () => undefined,
-      authenticateStream: async () => undefined,
       limitBody: async () => undefined,
-      workflows: createWorkflowRoutes({ orchestrator: nothing, quota: nothing, longPolls: nothing, timeoutMs: 1 }),
+      workflows: createWorkflowRoutes({ orchestrator: nothing, acceptance: nothing, longPolls: nothing, timeoutMs: 1 }),
       events: createEventRoutes({
         orchestrator: nothing,
         hub: nothing,
@@ -139,23 +165,17 @@ describe('openapi.yaml', () => {
         logFault: nothing,
       }),
       artifacts: createArtifactRoutes({ orchestrator: nothing, store: nothing, idleMs: 1, logFault: nothing }),
-      billing: createBillingRoutes({ orchestrator: nothing }),
+      billing: createBillingRoutes({ orchestrator: nothing, payments: nothing, topUps: nothing }),
       health: createHealthRoutes({ contract: nothing, lifecycle: nothing, metrics: nothing, readiness: nothing }),
     } as unknown as AppParts;
     const table = listRoutes(parts).map(([method, path, handler, ...guards]) => ({
       route: `${method} ${path}`,
       operationId: handler.name,
-      credentials: guards.includes(parts.authenticate)
-        ? 'key'
-        : guards.includes(parts.authenticateStream)
-          ? 'ticket'
-          : '',
       body: guards.includes(parts.limitBody),
     }));
     const documented = operations.map(({ method, path, operation }) => ({
       route: `${method} ${path}`,
       operationId: operation.operationId,
-      credentials: operation.security === undefined ? 'key' : operation.security.length > 0 ? 'ticket' : '',
       body: operation.requestBody !== undefined,
     }));
     const byRoute = (a: { route: string }, b: { route: string }) => a.route.localeCompare(b.route);

@@ -52,19 +52,19 @@ describe('credentials', () => {
     for (const token of ['first-token', 'second-token']) {
       assert.equal((await gateway.post('/v1/workflows', SPEC, bearer(token))).status, 201);
     }
-    assert.deepEqual([...new Set(fake.calls.map(({ rpc }) => rpc))], ['submitWorkflow']);
+    assert.equal(fake.countCalls('authenticateApiKey') + fake.countCalls('consumeQuota'), 0);
     assert.ok(fake.calls.every(({ headers }) => headers.get('ff-principal') === null));
   });
 
   it('asks once for any number of concurrent requests with a new key, and sends only its hash', async () => {
     const token = addKey('alice');
     const answers = await Promise.all(
-      Array.from({ length: 50 }, () => gateway.request('/v1/workflows', { headers: bearer(token) })),
+      Array.from({ length: 1000 }, () => gateway.request('/v1/workflows', { headers: bearer(token) })),
     );
     assert.ok(answers.every(({ status }) => status === 200));
     assert.equal(fake.countCalls('authenticateApiKey'), 1);
     const lists = fake.calls.filter(({ rpc }) => rpc === 'listWorkflows');
-    assert.equal(lists.length, 50);
+    assert.equal(lists.length, 1000);
     assert.ok(lists.every(({ headers }) => headers.get('ff-principal') === 'alice'));
     const everything = JSON.stringify(fake.calls.map(({ request, headers }) => [request, [...headers]]));
     assert.ok(!everything.includes(token.slice(4, 40)), 'the raw key never leaves the gateway');
@@ -107,6 +107,7 @@ describe('credentials', () => {
     });
     assert.equal((await gateway.request('/v1/billing/balance', { headers: bearer(token) })).status, 200);
     assert.equal((await gateway.request('/v1/billing/balance', { headers: bearer(addKey('dave')) })).status, 503);
+    assert.equal((await gateway.request('/v1/billing/balance', { headers: bearer('first-token') })).status, 200);
   });
 
   it('never makes an admin of a key without a principal', async () => {

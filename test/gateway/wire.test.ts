@@ -108,7 +108,6 @@ describe('wire', () => {
   });
 
   it('reads an idempotency key bare or quoted', () => {
-    assert.equal(readIdempotencyKey(undefined), '');
     assert.equal(readIdempotencyKey('abc'), 'abc');
     assert.equal(readIdempotencyKey('"a\\"b\\\\c"'), 'a"b\\c');
   });

@@ -30,9 +30,14 @@ export async function checkAnswer(contract: Contract, method: string, target: st
   const documented = checker.response(operation.operationId, response.status);
   assert.ok(documented, `${label}: openapi.yaml does not have this status for ${operation.operationId}`);
   for (const [name, header] of Object.entries(documented.headers ?? {})) {
-    const { required, schema } = checker.follow(header) as { required?: boolean; schema?: { const?: string } };
-    if (required) assert.ok(response.headers.has(name), `${label}: header ${name} is missing`);
-    if (schema?.const) assert.equal(response.headers.get(name), schema.const, `${label}: header ${name}`);
+    const { required, schema } = checker.follow(header) as {
+      required?: boolean;
+      schema?: { const?: string; pattern?: string };
+    };
+    const value = response.headers.get(name);
+    if (required) assert.ok(value !== null, `${label}: header ${name} is missing`);
+    if (schema?.const && value !== null) assert.equal(value, schema.const, `${label}: header ${name}`);
+    if (schema?.pattern && value !== null) assert.match(value, new RegExp(schema.pattern), `${label}: header ${name}`);
   }
   if (method === 'HEAD' || !documented.content) return;
   const mediaType = (response.headers.get('content-type') ?? '').split(';', 1)[0]!;

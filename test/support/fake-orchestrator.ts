@@ -9,12 +9,14 @@ import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
 import {
   OrchestratorService,
+  QuotaSchema,
   type StepStatusSchema,
   type Workflow,
   type WorkflowEvent,
   WorkflowEventSchema,
   WorkflowSchema,
 } from '../../src/gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
+import { ErrorInfoSchema } from '../../src/gen/google/rpc/error_details_pb.ts';
 import { Health, HealthCheckResponse_ServingStatus } from '../../src/gen/grpc/health/v1/health_pb.ts';
 
 type RpcName = keyof typeof OrchestratorService.method | 'check';
@@ -36,14 +38,35 @@ interface OpenStream {
   broken?: 'end' | { readonly error: Code };
 }
 
+interface FakeKey {
+  readonly principal: string;
+  readonly limit: bigint;
+  used: bigint;
+  denyReason?: string;
+  // What only `accounts` tells; the window is an hour.
+  readonly keyId?: string;
+  readonly readOnly?: boolean;
+  readonly expiresAt?: Date;
+  resetsAt?: Date;
+}
+
 /**
- * A minimal orchestrator over real gRPC: the base contract, held in memory, without any of our additions (`resets_at` is
- * ignored, and `replay` unless it is switched on; `health: false` leaves the health service out). It takes `maxStreams`
- * on one connection. Tests tell it what to hold and how to fail.
+ * A minimal orchestrator over real gRPC: the base contract, held in memory, without any of our additions, unless they are
+ * switched on: `replay` of events, and `accounts`, which is AcceptWorkflow and what is told of keys. (`health: false`
+ * leaves the health service out). It takes `maxStreams` on one connection. Tests tell it what to hold and how to fail.
  */
-export async function startFakeOrchestrator({ health = false, replay = false, port = 0, maxStreams = 2 ** 31 } = {}) {
+export async function startFakeOrchestrator({
+  health = false,
+  replay = false,
+  accounts = false,
+  port = 0,
+  maxStreams = 2 ** 31,
+} = {}) {
   const workflows = new Map<string, { workflow: Workflow; owner: string; events: WorkflowEvent[]; oldest: bigint }>();
-  const keys = new Map<string, { principal: string; limit: bigint; used: bigint; denyReason?: string }>();
+  const keys = new Map<string, FakeKey>();
+  const accepted = new Map<string, { readonly workflow: Workflow; readonly bodyDigest: string }>();
+  const granted = new Set<string>();
+  const balances = new Map<string, bigint>();
   const calls: RecordedCall[] = [];
   const faults = new Map<RpcName, () => unknown>();
   const sessions = new Set<ServerHttp2Session>();
@@ -80,6 +103,31 @@ export async function startFakeOrchestrator({ health = false, replay = false, po
       async submitWorkflow(request, context) {
         const owner = await enter('submitWorkflow', request, context);
         return put({ ...(request.spec && { spec: request.spec }), state: JobState.QUEUED }, owner);
+      },
+      async acceptWorkflow({ spec, idempotencyKey, bodyDigest, keyHash }, context) {
+        const owner = await enter('acceptWorkflow', { spec, idempotencyKey, bodyDigest, keyHash }, context);
+        if (!accounts) throw new ConnectError('no such rpc', Code.Unimplemented);
+        const scope = JSON.stringify([owner, idempotencyKey]);
+        const first = accepted.get(scope);
+        const key = keys.get(keyHash);
+        if (first && first.bodyDigest !== bodyDigest) {
+          throw refusal(Code.AlreadyExists, 'IDEMPOTENCY_KEY_REUSED', 'it was used for another body');
+        }
+        if (first) return { workflow: first.workflow, replayed: true, ...quotaOf(key) };
+        if (keyHash !== '' && (!key || key.denyReason)) {
+          const reason = key?.denyReason ? `KEY_${key.denyReason.toUpperCase()}` : 'KEY_UNKNOWN';
+          throw refusal(Code.Unauthenticated, reason, 'the key is not good');
+        }
+        if (key && key.limit > 0n && key.used >= key.limit) {
+          throw refusal(Code.ResourceExhausted, 'QUOTA_EXCEEDED', 'no submissions left', quotaOf(key).quota);
+        }
+        if (key) {
+          key.used++;
+          key.resetsAt ??= new Date(Date.now() + 3_600_000);
+        }
+        const workflow = put({ ...(spec && { spec }), state: JobState.QUEUED }, owner);
+        if (idempotencyKey) accepted.set(scope, { workflow: structuredClone(workflow), bodyDigest });
+        return { workflow, replayed: false, ...quotaOf(key) };
       },
       async getWorkflow(request, context) {
         return visible(request.workflowId, await enter('getWorkflow', request, context)).workflow;
@@ -149,7 +197,10 @@ export async function startFakeOrchestrator({ health = false, replay = false, po
         await enter('authenticateApiKey', request, context);
         const key = keys.get(request.keyHash);
         if (!key || key.denyReason) return { allowed: false, denyReason: key?.denyReason ?? 'unknown' };
-        return { allowed: true, principal: key.principal };
+        const { principal, keyId = '', readOnly = false, expiresAt } = key;
+        if (!accounts) return { allowed: true, principal };
+        const until = expiresAt && { expiresAt: timestampFromDate(expiresAt) };
+        return { allowed: true, principal, keyId, readOnly, ...until, ...quotaOf(key) };
       },
       async consumeQuota(request, context) {
         await enter('consumeQuota', request, context);
@@ -165,6 +216,14 @@ export async function startFakeOrchestrator({ health = false, replay = false, po
       async getBalance(request, context) {
         await enter('getBalance', request, context);
         return { balance: request.principal === '' ? 0n : 9_007_199_254_740_993n };
+      },
+      async grantCredits(request, context) {
+        await enter('grantCredits', request, context);
+        const { principal, amount, idempotencyKey } = request;
+        const replayed = granted.has(idempotencyKey);
+        if (!replayed) balances.set(principal, (balances.get(principal) ?? 0n) + amount);
+        if (idempotencyKey) granted.add(idempotencyKey);
+        return { balance: balances.get(principal) ?? 0n, ...(accounts && { replayed }) };
       },
       async listLedger(request, context) {
         await enter('listLedger', request, context);
@@ -237,6 +296,8 @@ export async function startFakeOrchestrator({ health = false, replay = false, po
     port: (server.address() as AddressInfo).port,
     calls,
     keys,
+    /** Credits that were granted. */
+    balances,
     /** Makes a workflow that `owner` (empty: nobody) submitted. */
     put,
     /** Stores a step update as the next event, or under `eventId`. */
@@ -293,6 +354,25 @@ export async function startFakeOrchestrator({ health = false, replay = false, po
       return new Promise((resolve) => server.close(() => resolve()));
     },
   };
+}
+
+function quotaOf(key: FakeKey | undefined) {
+  if (!key || key.limit === 0n) return {};
+  const { limit, used, resetsAt } = key;
+  return { quota: { limit, used, windowSeconds: 3600n, ...(resetsAt && { resetsAt: timestampFromDate(resetsAt) }) } };
+}
+
+/** What AcceptWorkflow refuses with. */
+export function refusal(
+  code: Code,
+  reason: string,
+  message: string,
+  quota?: MessageInitShape<typeof QuotaSchema>,
+): ConnectError {
+  return new ConnectError(message, code, undefined, [
+    { desc: ErrorInfoSchema, value: { reason, domain: 'test' } },
+    ...(quota ? [{ desc: QuotaSchema, value: quota }] : []),
+  ]);
 }
 
 /** The element at `position`, from 0 for the first to just below 1 for the last. */

@@ -1,11 +1,12 @@
-import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { tokenChecksum } from '../../shared/checksummed-token.ts';
-import { type Call, type Caller, startDeadline } from '../context.ts';
+import { type Call, type Caller, type Quota, startDeadline } from '../context.ts';
 import { GatewayError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Orchestrator } from '../upstream/orchestrator.ts';
-import { unauthenticated } from './bearer.ts';
+import { quotaFromProto } from '../wire/quota.ts';
+import { milliseconds } from '../wire/scalars.ts';
+import { refused } from './bearer.ts';
 
 const NEGATIVE_TTL_MS = 5_000;
 const NEGATIVE_MAX_ENTRIES = 1_000;
@@ -25,8 +26,9 @@ export interface ApiKeyParts {
 }
 
 /**
- * Resolves API keys through the orchestrator. Good answers are kept for the TTL; bad ones for 5 s in a small cache of
- * their own, so that junk never pushes a good key out. Any number of concurrent misses of one key is one call.
+ * Resolves API keys through the orchestrator. Good answers are kept for the TTL, but never longer than the key is good;
+ * bad ones for 5 s in a small cache of their own, so that junk never pushes a good key out. Any number of concurrent
+ * misses of one key is one call.
  */
 export function createApiKeys({ orchestrator, metrics, ttlMs, maxEntries, lookupTimeoutMs }: ApiKeyParts) {
   const callers = new LRUCache<string, Caller>({ max: maxEntries, ttl: ttlMs });
@@ -36,18 +38,19 @@ export function createApiKeys({ orchestrator, metrics, ttlMs, maxEntries, lookup
   async function lookUp(keyHash: string, metadata: Call['metadata']): Promise<Caller> {
     // Its own deadline and no client's signal: others wait for the same answer.
     const call = { signal: NEVER, timeLeftMs: startDeadline(lookupTimeoutMs), metadata };
-    const { allowed, principal, denyReason } = await orchestrator
-      .authenticateApiKey({ keyHash }, call)
-      .catch(nobodyKnows);
-    if (!allowed) {
-      const refusal = refused(denyReason);
+    const answer = await orchestrator.authenticateApiKey({ keyHash }, call).catch(nobodyKnows);
+    const { principal, keyId, readOnly } = answer;
+    if (!answer.allowed) {
+      const refusal = refused(answer.denyReason);
       refusals.set(keyHash, refusal);
       throw refusal;
     }
     // It travels as metadata, where spaces around it are cut; and none at all means every tenant's data.
     if (!PRINCIPAL.test(principal)) throw new GatewayError('INTERNAL', 'a key has a principal that cannot be sent');
-    const caller = { principal, keyHash };
-    callers.set(keyHash, caller);
+    const quota = quotaFromProto(answer.quota);
+    const caller = { principal, keyHash, readOnly, ...(keyId !== '' && { keyId }), ...(quota && { quota }) };
+    const leftMs = (milliseconds(answer.expiresAt) ?? Number.POSITIVE_INFINITY) - Date.now();
+    if (leftMs > 0) callers.set(keyHash, caller, { ttl: Math.min(ttlMs, leftMs) });
     return caller;
   }
 
@@ -79,12 +82,19 @@ export function createApiKeys({ orchestrator, metrics, ttlMs, maxEntries, lookup
     resolveHash,
 
     /** The same for a key as it was presented: one that we cannot have made is refused without a lookup. */
-    async resolve(token: string, metadata: Call['metadata']): Promise<Caller> {
+    async resolve(token: string, keyHash: string, metadata: Call['metadata']): Promise<Caller> {
       if (tokenChecksum(token, KEY_PREFIX) === 'invalid') {
         metrics.keyLookups.inc({ result: 'checksum' });
         throw refused('');
       }
-      return resolveHash(hash('sha256', token), metadata);
+      return resolveHash(keyHash, metadata);
+    },
+
+    /** Remembers, for as long as the key is remembered, how much of its quota is used. */
+    learnQuota(keyHash: string, quota: Quota | undefined): void {
+      const caller = callers.peek(keyHash);
+      if (!caller || !quota) return;
+      callers.set(keyHash, { ...caller, quota }, { noUpdateTTL: true });
     },
 
     /** Forgets a key that the orchestrator has refused after all. */
@@ -98,11 +108,4 @@ export function createApiKeys({ orchestrator, metrics, ttlMs, maxEntries, lookup
 function nobodyKnows(error: GatewayError): never {
   if (error.status === 503 || error.status === 504) throw error;
   throw new GatewayError('INTERNAL', `the key could not be looked up: ${error.message}`, { cause: error });
-}
-
-/** The 401 for a key that the orchestrator refuses; its reason is free text, of which two words have codes. */
-export function refused(denyReason: string): GatewayError {
-  if (/revoked/i.test(denyReason)) return unauthenticated('the API key was revoked', 'KEY_REVOKED');
-  if (/expired/i.test(denyReason)) return unauthenticated('the API key has expired', 'KEY_EXPIRED');
-  return unauthenticated('the credential is not valid');
 }

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { GatewayError } from '../errors.ts';
 
 /** The token of `Authorization: Bearer <token>` (RFC 6750, section 2.1). Throws UNAUTHENTICATED. */
@@ -6,6 +7,11 @@ export function readBearerToken(authorization: string | undefined): string {
   const match = /^Bearer +([\x21-\x7e]+) *$/i.exec(authorization);
   if (!match) throw unauthenticated('the Authorization header must be: Bearer <API key>');
   return match[1]!;
+}
+
+/** What a token is compared and looked up by: its SHA-256. */
+export function hashToken(token: string): Buffer {
+  return hash('sha256', token, 'buffer');
 }
 
 // The names under which keys are sent in queries elsewhere, and anything of the form of our keys.
@@ -29,4 +35,11 @@ export function unauthenticated(
   code: 'UNAUTHENTICATED' | 'KEY_REVOKED' | 'KEY_EXPIRED' = 'UNAUTHENTICATED',
 ): GatewayError {
   return new GatewayError(code, message, { headers: { 'WWW-Authenticate': 'Bearer' } });
+}
+
+/** The 401 for a key that the orchestrator refuses; its reason is free text, of which two words have codes. */
+export function refused(denyReason: string): GatewayError {
+  if (/revoked/i.test(denyReason)) return unauthenticated('the API key was revoked', 'KEY_REVOKED');
+  if (/expired/i.test(denyReason)) return unauthenticated('the API key has expired', 'KEY_EXPIRED');
+  return unauthenticated('the credential is not valid');
 }

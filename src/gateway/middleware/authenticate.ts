@@ -1,64 +1,91 @@
-import { keyInQuery, readBearerToken, refuseKeyInQuery, unauthenticated } from '../access/bearer.ts';
+import { hashToken, keyInQuery, readBearerToken, refuseKeyInQuery, unauthenticated } from '../access/bearer.ts';
 import { type StreamTickets, TICKET_PREFIX } from '../access/stream-tickets.ts';
 import type { Call, Caller, Middleware, RequestContext } from '../context.ts';
+import { type OpenApi, readAccess } from '../contract.ts';
 import { GatewayError } from '../errors.ts';
+import { rateLimitHeaders } from '../wire/quota.ts';
 
-interface AuthenticateParts {
-  readonly isStaticToken: (token: string) => boolean;
+export interface AuthenticateParts {
+  readonly isStaticToken: (digest: Buffer) => boolean;
   /** Undefined while API keys are not enabled. */
   readonly apiKeys:
     | {
-        resolve(token: string, metadata: Call['metadata']): Promise<Caller>;
+        resolve(token: string, keyHash: string, metadata: Call['metadata']): Promise<Caller>;
         resolveHash(keyHash: string, metadata: Call['metadata']): Promise<Caller>;
       }
     | undefined;
+  readonly tickets: Pick<StreamTickets, 'redeem'>;
 }
 
-/** Learns who is calling, and lets every upstream call say so (`ff-principal`). Strangers get 401, and nothing else. */
-export function createAuthenticate({ isStaticToken, apiKeys }: AuthenticateParts): Middleware {
-  return async function authenticate(c, next) {
-    const { incoming } = c.env;
-    refuseKeyInQuery(incoming.url ?? '');
-    const token = readBearerToken(incoming.headers.authorization);
-    if (isStaticToken(token)) setCaller(c, {});
-    else if (apiKeys) setCaller(c, await apiKeys.resolve(token, c.var.call.metadata));
-    else throw unauthenticated('the credential is not valid');
-    return next();
-  };
-}
+type Authenticate = (c: RequestContext) => Caller | Promise<Caller>;
 
-/** The same for event streams, which a browser's EventSource opens with a ticket, because it cannot send a header. */
-export function createAuthenticateStream(
-  authenticate: Middleware,
-  tickets: StreamTickets,
-  { isStaticToken, apiKeys }: AuthenticateParts,
-): Middleware {
-  async function redeem(c: RequestContext, ticket: string): Promise<Caller> {
-    if (!ticket.startsWith(TICKET_PREFIX) || isStaticToken(ticket)) throw keyInQuery();
+/**
+ * The middleware that learns who is calling each operation, and lets every upstream call say so (`ff-principal`). What
+ * credential an operation takes, and whether it is for read-only keys, is what openapi.yaml says of it. Strangers get 401,
+ * and nothing else.
+ */
+export function createAuthenticate(
+  document: OpenApi,
+  { isStaticToken, apiKeys, tickets }: AuthenticateParts,
+): (operationId: string) => Middleware {
+  const accesses = readAccess(document);
+
+  function authenticateToken(c: RequestContext): Caller | Promise<Caller> {
+    const token = readBearerToken(c.env.incoming.headers.authorization);
+    const digest = hashToken(token);
+    if (isStaticToken(digest)) return {};
+    if (!apiKeys) throw unauthenticated('the credential is not valid');
+    return apiKeys.resolve(token, digest.toString('hex'), c.var.call.metadata);
+  }
+
+  /** A browser's EventSource cannot send a header: it opens an event stream with a ticket. */
+  async function redeemTicket(c: RequestContext, ticket: string): Promise<Caller> {
+    // RFC 6750, section 2: one credential in one request.
+    if (c.env.incoming.headers.authorization !== undefined) {
+      throw new GatewayError('INVALID_ARGUMENT', 'send the Authorization header or a ticket, not both');
+    }
+    if (!ticket.startsWith(TICKET_PREFIX) || isStaticToken(hashToken(ticket))) throw keyInQuery();
     const caller = tickets.redeem(ticket, c.req.param('id')!);
     if (caller.keyHash === undefined) return caller;
     const owner = await apiKeys?.resolveHash(caller.keyHash, c.var.call.metadata);
-    if (owner?.principal !== caller.principal) throw unauthenticated('the stream ticket is not valid');
-    return caller;
+    if (!owner || owner.principal !== caller.principal) throw unauthenticated('the stream ticket is not valid');
+    return owner;
   }
 
-  return async function authenticateStream(c, next) {
+  function authenticateEither(c: RequestContext): Caller | Promise<Caller> {
     const ticket = c.req.query('ticket');
-    if (ticket === undefined) return authenticate(c, next);
-    const { incoming } = c.env;
-    refuseKeyInQuery(incoming.url ?? '');
-    // RFC 6750, section 2: one credential in one request.
-    if (incoming.headers.authorization !== undefined) {
-      throw new GatewayError('INVALID_ARGUMENT', 'send the Authorization header or a ticket, not both');
-    }
-    setCaller(c, await redeem(c, ticket));
-    return next();
+    return ticket === undefined ? authenticateToken(c) : redeemTicket(c, ticket);
+  }
+
+  function guard(identifyCaller: Authenticate, writes: boolean): Middleware {
+    return async function authenticate(c, next) {
+      refuseKeyInQuery(c.env.incoming.url ?? '');
+      const caller = await identifyCaller(c);
+      setCaller(c, caller);
+      if (writes && caller.readOnly) {
+        throw new GatewayError('PERMISSION_DENIED', 'this API key is read-only: it may read and watch, nothing else');
+      }
+      return next();
+    };
+  }
+
+  return (operationId) => {
+    const access = accesses.get(operationId);
+    if (!access) throw new Error(`openapi.yaml has no operation ${operationId}`);
+    if (!access.schemes.has('bearer')) return pass;
+    return guard(access.schemes.has('streamTicket') ? authenticateEither : authenticateToken, access.scope === 'write');
   };
 }
 
 function setCaller(c: RequestContext, caller: Caller): void {
   const { call } = c.var;
   c.set('caller', caller);
+  for (const [name, value] of Object.entries(rateLimitHeaders(caller.quota))) c.env.outgoing.setHeader(name, value);
   if (caller.principal === undefined) return;
   c.set('call', { ...call, metadata: { ...call.metadata, 'ff-principal': caller.principal } });
 }
+
+/** For an operation that needs nobody, or whose credential is in its body. */
+const pass: Middleware = function authenticate(_c, next) {
+  return next();
+};

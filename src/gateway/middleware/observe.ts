@@ -60,6 +60,7 @@ function summarize(c: RequestContext) {
     fields: {
       request_id: requestId,
       principal: c.get('caller')?.principal,
+      key_id: c.get('caller')?.keyId,
       trace_id: call.metadata.traceparent?.slice(3, 35),
     },
   };

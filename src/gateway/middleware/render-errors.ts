@@ -3,6 +3,7 @@ import { RequestError } from '@hono/node-server';
 import type { Log } from '../../shared/log.ts';
 import type { Facts, RequestContext } from '../context.ts';
 import { errorBody, errorHeaders, GatewayError, toGatewayError } from '../errors.ts';
+import { rateLimitHeaders } from '../wire/quota.ts';
 
 /** Renders whatever was thrown: one body for every error, and from 500 on the cause goes to the log alone. */
 export function createRenderErrors({ log }: { log: Log }) {
@@ -25,6 +26,7 @@ export function createRenderErrors({ log }: { log: Log }) {
           'Content-Type': wantsProblem(c) ? 'application/problem+json' : 'application/json',
           'Content-Length': String(Buffer.byteLength(body)),
           ...errorHeaders(error, method),
+          ...rateLimitHeaders(error.quota),
         },
       });
     },

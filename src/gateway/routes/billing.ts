@@ -1,10 +1,26 @@
-import type { RequestContext } from '../context.ts';
+import type { TopUps } from '../access/top-ups.ts';
+import type { Caller, RequestContext } from '../context.ts';
+import { GatewayError } from '../errors.ts';
 import type { Orchestrator } from '../upstream/orchestrator.ts';
-import { balanceToJson, ledgerToJson } from '../wire/billing-json.ts';
+import type { Payments } from '../upstream/payments.ts';
+import {
+  balanceToJson,
+  type CheckoutJson,
+  checkoutFromJson,
+  ledgerToJson,
+  paidSessionFromEvent,
+  receiptToJson,
+} from '../wire/billing-json.ts';
 import { answerJson } from './answer.ts';
 
+interface BillingParts {
+  readonly orchestrator: Pick<Orchestrator, 'getBalance' | 'listLedger'>;
+  readonly payments: Pick<Payments, 'openCheckout'>;
+  readonly topUps: TopUps;
+}
+
 /** Handlers of the tag `billing`. The static token has no principal, so it asks for the account of nobody. */
-export function createBillingRoutes({ orchestrator }: { orchestrator: Orchestrator }) {
+export function createBillingRoutes({ orchestrator, payments, topUps }: BillingParts) {
   return {
     async getBalance(c: RequestContext): Promise<Response> {
       const balance = await orchestrator.getBalance({ principal: c.var.caller.principal ?? '' }, c.var.call);
@@ -16,5 +32,23 @@ export function createBillingRoutes({ orchestrator }: { orchestrator: Orchestrat
       const ledger = await orchestrator.listLedger({ principal: c.var.caller.principal ?? '', limit }, c.var.call);
       return answerJson(ledgerToJson(ledger));
     },
+
+    async openCheckout(c: RequestContext): Promise<Response> {
+      const order = checkoutFromJson(c.var.input.body as CheckoutJson);
+      const url = await payments.openCheckout({ ...order, principal: accountOf(c.var.caller) }, c.var.call);
+      return answerJson({ url });
+    },
+
+    async receiveStripeEvent(c: RequestContext): Promise<Response> {
+      const session = paidSessionFromEvent(c.var.input.body);
+      const receipt = await topUps.credit(session, c.var.call);
+      return answerJson(receiptToJson(receipt));
+    },
   };
+}
+
+/** Credits must belong to somebody. Throws FAILED_PRECONDITION. */
+function accountOf({ principal }: Caller): string {
+  if (principal !== undefined) return principal;
+  throw new GatewayError('FAILED_PRECONDITION', 'the static token has no account: buy credits with an API key');
 }

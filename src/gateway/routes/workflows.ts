@@ -1,8 +1,9 @@
-import type { Quota } from '../access/quota.ts';
+import type { Acceptance } from '../access/acceptance.ts';
 import { type RequestContext, startDeadline } from '../context.ts';
 import type { Orchestrator } from '../upstream/orchestrator.ts';
-import { readIdempotencyKey } from '../wire/idempotency-key.ts';
+import { readIdempotency } from '../wire/idempotency-key.ts';
 import { type ListQuery, labelSelector, nextPageLink } from '../wire/list-query.ts';
+import { rateLimitHeaders } from '../wire/quota.ts';
 import { type RankRequestJson, rankingToJson, rankRequestFromJson } from '../wire/ranking-json.ts';
 import { isTerminal, stateFromJson, workflowListToJson, workflowToJson } from '../wire/workflow-json.ts';
 import { type WorkflowSpecJson, workflowSpecFromJson } from '../wire/workflow-spec.ts';
@@ -11,23 +12,25 @@ import type { LongPolls } from './long-poll.ts';
 
 interface WorkflowParts {
   readonly orchestrator: Orchestrator;
-  readonly quota: Quota;
+  readonly acceptance: Acceptance;
   readonly longPolls: LongPolls;
   /** Bound of the read after a long poll has waited. */
   readonly timeoutMs: number;
 }
 
 /** Handlers of the tag `workflows`. */
-export function createWorkflowRoutes({ orchestrator, quota, longPolls, timeoutMs }: WorkflowParts) {
+export function createWorkflowRoutes({ orchestrator, acceptance, longPolls, timeoutMs }: WorkflowParts) {
   return {
     async submitWorkflow(c: RequestContext): Promise<Response> {
-      const { body, headers } = c.var.input;
-      const spec = workflowSpecFromJson(body as WorkflowSpecJson);
-      const idempotencyKey = readIdempotencyKey(headers['idempotency-key']);
-      await quota.consume(c.var.caller, c.var.call);
-      const workflow = await orchestrator.submitWorkflow({ spec, idempotencyKey }, c.var.call);
-      const location = `/v1/workflows/${encodeURIComponent(workflow.id)}`;
-      return answerJson(workflowToJson(workflow), 201, { Location: location });
+      const { input, bodyBytes, caller, call } = c.var;
+      const spec = workflowSpecFromJson(input.body as WorkflowSpecJson);
+      const idempotency = readIdempotency(input.headers['idempotency-key'], bodyBytes);
+      const { workflow, replayed, quota } = await acceptance.accept(spec, idempotency, caller, call);
+      return answerJson(workflowToJson(workflow), 201, {
+        Location: `/v1/workflows/${encodeURIComponent(workflow.id)}`,
+        ...(replayed && { 'Idempotent-Replayed': 'true' }),
+        ...rateLimitHeaders(quota),
+      });
     },
 
     async listWorkflows(c: RequestContext): Promise<Response> {

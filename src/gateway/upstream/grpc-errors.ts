@@ -1,6 +1,8 @@
 import { Code, ConnectError } from '@connectrpc/connect';
+import { QuotaSchema } from '../../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { type ErrorCode, GatewayError } from '../errors.ts';
+import { quotaFromProto, secondsUntilReset } from '../wire/quota.ts';
 
 const CODES: Readonly<Record<Code, ErrorCode>> = {
   [Code.Canceled]: 'INTERNAL',
@@ -28,6 +30,15 @@ const CONNECTION_CODES: Readonly<Partial<Record<Code, ErrorCode>>> = {
   [Code.Aborted]: 'UNAVAILABLE',
 };
 
+/** What a google.rpc.ErrorInfo says more of a code. */
+const REASONS: Readonly<Partial<Record<Code, Readonly<Record<string, ErrorCode>>>>> = {
+  [Code.FailedPrecondition]: { INSUFFICIENT_CREDITS: 'PAYMENT_REQUIRED' },
+  [Code.ResourceExhausted]: { QUOTA_EXCEEDED: 'QUOTA_EXCEEDED' },
+  [Code.Aborted]: { IDEMPOTENCY_KEY_IN_FLIGHT: 'IDEMPOTENCY_KEY_IN_FLIGHT' },
+  [Code.AlreadyExists]: { IDEMPOTENCY_KEY_REUSED: 'IDEMPOTENCY_KEY_REUSED' },
+  [Code.Unauthenticated]: { KEY_UNKNOWN: 'UNAUTHENTICATED', KEY_REVOKED: 'KEY_REVOKED', KEY_EXPIRED: 'KEY_EXPIRED' },
+};
+
 // What grpc-go, grpc-js, grpc-java and connect say of a message over a size limit; gRPC has no code of its own for it.
 const TOO_LARGE = /larger than (?:max|configured)|exceeds maximum|message length too large/i;
 // Said by the one who was about to send it: the server of its answer, or we of the request.
@@ -49,9 +60,8 @@ export function fromGrpc(thrown: unknown, signal: AbortSignal): GatewayError {
     const isRequest = answered !== TOO_LARGE_TO_SEND.test(message);
     return new GatewayError(isRequest ? 'PAYLOAD_TOO_LARGE' : 'UPSTREAM_RESPONSE_TOO_LARGE', message, details);
   }
-  if (error.code === Code.FailedPrecondition && hasReason(error, 'INSUFFICIENT_CREDITS')) {
-    return new GatewayError('PAYMENT_REQUIRED', message, details);
-  }
+  const reason = error.findDetails(ErrorInfoSchema).find((info) => REASONS[error.code]?.[info.reason])?.reason;
+  if (reason) return withReason(REASONS[error.code]![reason]!, message, error);
   return new GatewayError(answered ? CODES[error.code] : connectionCode(error), message, details);
 }
 
@@ -64,6 +74,11 @@ function connectionCode(error: ConnectError): ErrorCode {
   return CONNECTION_CODES[error.code] ?? CODES[error.code];
 }
 
-function hasReason(error: ConnectError, reason: string): boolean {
-  return error.findDetails(ErrorInfoSchema).some((info) => info.reason === reason);
+function withReason(code: ErrorCode, message: string, cause: ConnectError): GatewayError {
+  if (code === 'QUOTA_EXCEEDED') {
+    const quota = quotaFromProto(cause.findDetails(QuotaSchema)[0]);
+    return new GatewayError(code, message, { cause, quota, retryAfterSeconds: secondsUntilReset(quota ?? {}) });
+  }
+  const isCredential = cause.code === Code.Unauthenticated;
+  return new GatewayError(code, message, { cause, ...(isCredential && { headers: { 'WWW-Authenticate': 'Bearer' } }) });
 }

@@ -28,6 +28,7 @@ export function createOrchestrator({ endpoint, keepaliveMs }: { endpoint: string
 
   return {
     submitWorkflow: withDeadline(unary.submitWorkflow),
+    acceptWorkflow: withDeadline(unary.acceptWorkflow),
     getWorkflow: withDeadline(unary.getWorkflow),
     listWorkflows: withDeadline(unary.listWorkflows),
     cancelWorkflow: withDeadline(unary.cancelWorkflow),
@@ -37,6 +38,7 @@ export function createOrchestrator({ endpoint, keepaliveMs }: { endpoint: string
     consumeQuota: withDeadline(unary.consumeQuota),
     getBalance: withDeadline(unary.getBalance),
     listLedger: withDeadline(unary.listLedger),
+    grantCredits: withDeadline(unary.grantCredits),
     checkHealth: withDeadline(health.check),
 
     /** Ends when the orchestrator ends it. Aborting `call.signal` frees the stream; it has no deadline. */

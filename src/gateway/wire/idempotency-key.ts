@@ -1,5 +1,35 @@
-/** The key itself: a quoted structured-field string (RFC 8941, section 3.3.3) is unwrapped, a bare one stays. */
-export function readIdempotencyKey(header: string | undefined): string {
-  if (!header?.startsWith('"')) return header ?? '';
+import { hash } from 'node:crypto';
+import canonicalize from 'canonicalize';
+import { GatewayError } from '../errors.ts';
+
+/** How a repetition is told: the caller's key, and what the same body always has in common. */
+export interface Idempotency {
+  readonly key: string;
+  /** Hex SHA-256 of the body as canonical JSON (RFC 8785). */
+  readonly bodyDigest: string;
+}
+
+/** The key of the header, and the digest of the body, which is valid JSON. Undefined without a key. */
+export function readIdempotency(header: string | undefined, body: Buffer): Idempotency | undefined {
+  if (header === undefined) return undefined;
+  return { key: readIdempotencyKey(header), bodyDigest: digest(body) };
+}
+
+/** The key itself: a quoted structured-field string (RFC 9651, section 3.3.3) is unwrapped, a bare one stays. */
+export function readIdempotencyKey(header: string): string {
+  if (!header.startsWith('"')) return header;
   return header.slice(1, -1).replace(/\\(["\\])/g, '$1');
+}
+
+// As it was sent: defaults that a later version fills in must not make it another body.
+function digest(body: Buffer): string {
+  let canonical: string | undefined;
+  try {
+    canonical = canonicalize(JSON.parse(body.toString()));
+  } catch (error) {
+    throw new GatewayError('INVALID_ARGUMENT', `the body has no canonical form: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+  return hash('sha256', canonical!);
 }
