@@ -34,6 +34,7 @@ export function createApiKeys({ orchestrator, metrics, ttlMs, maxEntries, lookup
   const callers = new LRUCache<string, Caller>({ max: maxEntries, ttl: ttlMs });
   const refusals = new LRUCache<string, GatewayError>({ max: NEGATIVE_MAX_ENTRIES, ttl: NEGATIVE_TTL_MS });
   const pending = new Map<string, Promise<Caller>>();
+  const hits = metrics.keyLookups.labels('hit');
 
   async function lookUp(keyHash: string, metadata: Call['metadata']): Promise<Caller> {
     // Its own deadline and no client's signal: others wait for the same answer.
@@ -54,18 +55,19 @@ export function createApiKeys({ orchestrator, metrics, ttlMs, maxEntries, lookup
     return caller;
   }
 
-  /** Throws UNAUTHENTICATED, KEY_REVOKED or KEY_EXPIRED for a bad key, and UNAVAILABLE when nobody can say. */
-  async function resolveHash(keyHash: string, metadata: Call['metadata'] = {}): Promise<Caller> {
+  function remembered(keyHash: string): Caller | undefined {
     const caller = callers.get(keyHash);
     if (caller) {
-      metrics.keyLookups.inc({ result: 'hit' });
+      hits.inc();
       return caller;
     }
     const refusal = refusals.get(keyHash);
-    if (refusal) {
-      metrics.keyLookups.inc({ result: 'negative' });
-      throw refusal;
-    }
+    if (!refusal) return undefined;
+    metrics.keyLookups.inc({ result: 'negative' });
+    throw refusal;
+  }
+
+  function ask(keyHash: string, metadata: Call['metadata']): Promise<Caller> {
     let lookup = pending.get(keyHash);
     if (!lookup) {
       metrics.keyLookups.inc({ result: 'miss' });
@@ -79,15 +81,20 @@ export function createApiKeys({ orchestrator, metrics, ttlMs, maxEntries, lookup
   }
 
   return {
-    resolveHash,
+    /** Throws UNAUTHENTICATED, KEY_REVOKED or KEY_EXPIRED for a bad key, and UNAVAILABLE when nobody can say. */
+    resolveHash(keyHash: string, metadata: Call['metadata'] = {}): Caller | Promise<Caller> {
+      return remembered(keyHash) ?? ask(keyHash, metadata);
+    },
 
     /** The same for a key as it was presented: one that we cannot have made is refused without a lookup. */
-    async resolve(token: string, keyHash: string, metadata: Call['metadata']): Promise<Caller> {
+    resolve(token: string, keyHash: string, metadata: Call['metadata']): Caller | Promise<Caller> {
+      const caller = remembered(keyHash);
+      if (caller) return caller;
       if (tokenChecksum(token, KEY_PREFIX) === 'invalid') {
         metrics.keyLookups.inc({ result: 'checksum' });
         throw refused('');
       }
-      return resolveHash(keyHash, metadata);
+      return ask(keyHash, metadata);
     },
 
     /** Remembers, for as long as the key is remembered, how much of its quota is used. */

@@ -9,9 +9,9 @@ export function readBearerToken(authorization: string | undefined): string {
   return match[1]!;
 }
 
-/** What a token is compared and looked up by: its SHA-256. */
-export function hashToken(token: string): Buffer {
-  return hash('sha256', token, 'buffer');
+/** What a token is compared and looked up by: its SHA-256 in lower-case hex. */
+export function hashToken(token: string): string {
+  return hash('sha256', token);
 }
 
 // The names under which keys are sent in queries elsewhere, and anything of the form of our keys.

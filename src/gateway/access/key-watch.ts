@@ -12,7 +12,7 @@ interface Listener {
  * within the cache's TTL and `everyMs` of its revocation. None ends because nobody can say: a lost orchestrator is no
  * refusal.
  */
-export function createKeyWatch(apiKeys: { resolveHash(keyHash: string): Promise<Caller> }, everyMs: number) {
+export function createKeyWatch(apiKeys: { resolveHash(keyHash: string): Caller | Promise<Caller> }, everyMs: number) {
   const watched = new Map<string, { readonly timer: NodeJS.Timeout; readonly listeners: Set<Listener> }>();
 
   async function look(keyHash: string, listeners: ReadonlySet<Listener>): Promise<void> {

@@ -6,16 +6,19 @@ import { GatewayError } from '../errors.ts';
 import { rateLimitHeaders } from '../wire/quota.ts';
 
 export interface AuthenticateParts {
-  readonly isStaticToken: (digest: Buffer) => boolean;
+  readonly isStaticToken: (tokenHash: string) => boolean;
   /** Undefined while API keys are not enabled. */
   readonly apiKeys:
     | {
-        resolve(token: string, keyHash: string, metadata: Call['metadata']): Promise<Caller>;
-        resolveHash(keyHash: string, metadata: Call['metadata']): Promise<Caller>;
+        resolve(token: string, keyHash: string, metadata: Call['metadata']): Caller | Promise<Caller>;
+        resolveHash(keyHash: string, metadata: Call['metadata']): Caller | Promise<Caller>;
       }
     | undefined;
   readonly tickets: Pick<StreamTickets, 'redeem'>;
 }
+
+/** Who has a static token. */
+const ADMIN: Caller = {};
 
 type Authenticate = (c: RequestContext) => Caller | Promise<Caller>;
 
@@ -32,10 +35,10 @@ export function createAuthenticate(
 
   function authenticateToken(c: RequestContext): Caller | Promise<Caller> {
     const token = readBearerToken(c.env.incoming.headers.authorization);
-    const digest = hashToken(token);
-    if (isStaticToken(digest)) return {};
+    const tokenHash = hashToken(token);
+    if (isStaticToken(tokenHash)) return ADMIN;
     if (!apiKeys) throw unauthenticated('the credential is not valid');
-    return apiKeys.resolve(token, digest.toString('hex'), c.var.call.metadata);
+    return apiKeys.resolve(token, tokenHash, c.var.call.metadata);
   }
 
   /** A browser's EventSource cannot send a header: it opens an event stream with a ticket. */
