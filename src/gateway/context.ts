@@ -21,7 +21,7 @@ export interface Quota {
   readonly limit: bigint;
   readonly used: bigint;
   readonly windowSeconds?: bigint;
-  /** When the window ends, since 1970; undefined while none is open, and where the orchestrator does not tell. */
+  /** When the window ends by our clock, since 1970; undefined while none is open, or nobody tells. */
   readonly resetsAtMs?: number;
 }
 
@@ -60,6 +60,8 @@ export interface Facts {
   call: Call;
   caller: Caller;
   bodyBytes: Buffer;
+  /** The body as JSON text, once it is known to be JSON. */
+  bodyText: string;
   input: Input;
   /** The answer is an event stream. */
   streaming: boolean;

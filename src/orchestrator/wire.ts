@@ -1,5 +1,5 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { type Timestamp, TimestampSchema } from '@bufbuild/protobuf/wkt';
+import { type Duration, DurationSchema, type Timestamp, TimestampSchema } from '@bufbuild/protobuf/wkt';
 import { ArtifactSchema, ErrorDetailSchema, JobState } from '../gen/foldforge/common/v1/common_pb.ts';
 import {
   DesignedSequenceSchema,
@@ -41,14 +41,20 @@ export function timestampOf(microseconds: bigint): Timestamp {
 }
 
 /** Undefined without a limit. */
-export function quotaOf({ limit, used, windowSeconds, resetsUs }: Quota): QuotaMessage | undefined {
+export function quotaOf({ limit, used, windowSeconds, resetsInUs }: Quota): QuotaMessage | undefined {
   if (limit === 0n) return undefined;
-  return create(QuotaSchema, { limit, used, windowSeconds, resetsAt: optionalTimestamp(resetsUs) });
+  return create(QuotaSchema, { limit, used, windowSeconds, resetsIn: optionalDuration(resetsInUs) });
 }
 
 /** Microseconds since 1970; null is unset. */
 export function optionalTimestamp(microseconds: bigint | null): Timestamp | undefined {
   return microseconds === null ? undefined : timestampOf(microseconds);
+}
+
+function optionalDuration(microseconds: bigint | null): Duration | undefined {
+  if (microseconds === null) return undefined;
+  const seconds = microseconds / 1_000_000n;
+  return create(DurationSchema, { seconds, nanos: Number(microseconds % 1_000_000n) * 1000 });
 }
 
 export function encodeSpec(spec: WorkflowSpec): Uint8Array {

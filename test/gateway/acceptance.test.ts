@@ -76,14 +76,31 @@ describe('accepting a workflow in one call', () => {
       '{"name":"x","steps":[{"id":"a","tool":"af2","params":{"n":10,"s":"é","deep":{"b":1,"a":[1,2]}}}]}',
       '{"steps" : [ {"params":{"deep":{"a":[1,2.0],"b":1e0},"s":"\\u00e9","n":1e1},"tool":"af2","id":"a"}],"name":"x"}',
     ];
+    // With a byte order mark it is the same body, too.
+    spelled.push(`\ufeff${spelled[0]}`);
     const others = ['{"a":[2,1],"b":1}', '{"a":[1,2],"b":"1"}', '{"a":[1,2],"b":null}'].map(
       (deep) => `{"name":"x","steps":[{"id":"a","tool":"af2","params":{"n":10,"s":"é","deep":${deep}}}]}`,
     );
     for (const body of [...spelled, ...others]) assert.equal((await send(body)).status, 201, body);
-    const [first, second, ...different] = digests();
-    assert.equal(first, second);
+    const [first, second, third, ...different] = digests();
+    assert.deepEqual([second, third], [first, first]);
     assert.equal(new Set([first, ...different]).size, 4);
-    assert.equal((await send('{"name":"x","steps":[{"id":"a","tool":"af2","params":{"s":"\\ud800"}}]}')).status, 400);
+  });
+
+  it('refuses text that is not Unicode, with an idempotency key and without', async () => {
+    for (const text of ['{"name":"\\ud800","steps":[]}', '{"name":"x","steps":[],"\\udc00":1}']) {
+      for (const more of [{}, { 'Idempotency-Key': 'lone' }]) {
+        const headers = { ...bearer(pair.addKey()), 'Content-Type': 'application/json', ...more };
+        const answer = await gateway.request('/v1/workflows', { method: 'POST', body: text, headers });
+        const { errors, message } = (await answer.json()) as { errors: { pointer: string }[]; message: string };
+        assert.deepEqual([answer.status, errors.map(({ pointer }) => pointer)], [400, ['']]);
+        assert.match(message, /lone surrogate/);
+      }
+    }
+    const pairOfThem = '{"name":"\\ud83d\\ude00","steps":[{"id":"a","tool":"af2"}]}';
+    const headers = { 'Content-Type': 'application/json' };
+    const answer = await gateway.request('/v1/workflows', { method: 'POST', body: pairOfThem, headers });
+    assert.equal(((await answer.json()) as { name: string }).name, '😀');
   });
 
   it('says when the answer is the first one again', async () => {
@@ -152,6 +169,17 @@ describe('accepting a workflow in one call', () => {
     assert.deepEqual(limits(later), [policy, '"submissions";r=0;t=T', '2', '0', reset], 'as last heard, on errors too');
   });
 
+  it('believes the orchestrator rather than its own clock when a window is about to end', async () => {
+    const token = pair.addKey({ limit: 5n, used: 5n, resetsAt: new Date(Date.now() - 2_000) });
+    fake.onCall('acceptWorkflow', () => {
+      const quota = { limit: 5n, used: 5n, windowSeconds: 3600n, resetsIn: { seconds: 9n, nanos: 999_001 } };
+      throw refusal(Code.ResourceExhausted, 'QUOTA_EXCEEDED', 'no submissions left', quota);
+    });
+    const refused = await pair.submit(token);
+    assert.equal(refused.headers.get('ratelimit'), '"submissions";r=0;t=10', 'rounded up');
+    assert.equal(refused.headers.get('retry-after'), '10');
+  });
+
   it('says nothing of a quota where there is none', async () => {
     for (const answer of [await pair.submit(pair.addKey()), await gateway.post('/v1/workflows', SPEC)]) {
       assert.equal(answer.status, 201);
@@ -179,6 +207,7 @@ describe('accepting a workflow in one call', () => {
       ['POST', '/v1/workflows', 'junk'],
       ['DELETE', `/v1/workflows/${id}`],
       ['POST', `/v1/workflows/${id}/retry`],
+      ['POST', '/v1/billing/checkout', { credits: 100, success_url: 'https://a.test/', cancel_url: 'https://a.test/' }],
     ] as const) {
       const answer = await as(method, path, body);
       assert.equal(answer.status, 403, `${method} ${path}`);

@@ -122,6 +122,21 @@ describe('AcceptWorkflow, many at once', () => {
     await accounts.checkLedger('jo');
   });
 
+  it('gives up a submission that waits for a lock, so that the others are not kept waiting', async () => {
+    await accounts.grant('kim', 10n);
+    const keyHash = await accounts.newKey('kim', '50');
+    const release = await accounts.hold(`select from api_keys where principal = 'kim' for update`);
+    // More than there are connections.
+    const stuck = Array.from({ length: 12 }, () => refusal(accept('kim', { keyHash })));
+    await accounts.blocked();
+    const read = orchestrator.client.listWorkflows({}, as('lea'));
+    assert.deepEqual((await within('a read of somebody else', read, 10_000)).workflows, []);
+    for (const { code } of await within('the refusals', Promise.all(stuck), 15_000))
+      assert.equal(code, Code.Unavailable);
+    await release();
+    assert.equal((await accept('kim', { keyHash })).quota?.used, 1n);
+  });
+
   for (const table of ['api_keys', 'balances']) {
     it(`costs nothing when its connection is lost while it waits for ${table}`, async () => {
       const owner = `lost-${table}`;

@@ -3,7 +3,7 @@ import { EventEmitter, once } from 'node:events';
 import { createServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { durationFromMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError, type ConnectRouter, createConnectRouter, type HandlerContext } from '@connectrpc/connect';
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from '@connectrpc/connect-node';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
@@ -359,7 +359,14 @@ export async function startFakeOrchestrator({
 function quotaOf(key: FakeKey | undefined) {
   if (!key || key.limit === 0n) return {};
   const { limit, used, resetsAt } = key;
-  return { quota: { limit, used, windowSeconds: 3600n, ...(resetsAt && { resetsAt: timestampFromDate(resetsAt) }) } };
+  return {
+    quota: {
+      limit,
+      used,
+      windowSeconds: 3600n,
+      ...(resetsAt && { resetsIn: durationFromMs(resetsAt.getTime() - Date.now()) }),
+    },
+  };
 }
 
 /** What AcceptWorkflow refuses with. */

@@ -8,7 +8,7 @@ import type { ApiKeys } from './api-keys.ts';
 import { refused } from './bearer.ts';
 
 /** How long an orchestrator that does not know AcceptWorkflow is not asked for it again. */
-const ASK_AGAIN_MS = 60_000;
+const ASK_AGAIN_MS = 5_000;
 
 type Spec = Parameters<Orchestrator['submitWorkflow']>[0]['spec'];
 type Workflow = Awaited<ReturnType<Orchestrator['submitWorkflow']>>;

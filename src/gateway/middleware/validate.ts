@@ -66,7 +66,9 @@ export async function createValidate(contract: Contract): Promise<(operationId: 
       if (hasBody) {
         // Only the bare type: the validator compiles and keeps a validator for each distinct Content-Type it sees.
         request.headers['content-type'] = readMediaType(incoming.headers);
-        request.body = parseJson(c.var.bodyBytes);
+        const text = decodeUtf8(c.var.bodyBytes);
+        request.body = parseJson(text);
+        c.set('bodyText', text);
       }
       request.params = c.req.param() as Record<string, string>;
       request.openapi = { ...openapi, pathParams: request.params };
@@ -178,13 +180,31 @@ function readMediaType(headers: {
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true });
 
-function parseJson(bytes: Buffer): unknown {
+function decodeUtf8(bytes: Buffer): string {
   try {
-    return JSON.parse(UTF8.decode(bytes));
+    return UTF8.decode(bytes);
   } catch (error) {
-    const message = bytes.length === 0 ? 'the body is empty' : `the body is not JSON: ${(error as Error).message}`;
-    throw new GatewayError('INVALID_ARGUMENT', message, { faults: [{ pointer: '', message }], cause: error });
+    throw badBody('the body is not UTF-8', error);
   }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text, /\\u[dD][89a-fA-F]/.test(text) ? refuseLoneSurrogate : undefined);
+  } catch (error) {
+    if (error instanceof GatewayError) throw error;
+    throw badBody(text === '' ? 'the body is empty' : `the body is not JSON: ${(error as Error).message}`, error);
+  }
+}
+
+/** A text with one has no UTF-8, and so would be changed on its way without a word (RFC 8259, section 8.2). */
+function refuseLoneSurrogate(name: string, value: unknown): unknown {
+  if (name.isWellFormed() && (typeof value !== 'string' || value.isWellFormed())) return value;
+  throw badBody(`the body has text that is not Unicode, a lone surrogate, in ${JSON.stringify(name)}`);
+}
+
+function badBody(message: string, cause?: unknown): GatewayError {
+  return new GatewayError('INVALID_ARGUMENT', message, { faults: [{ pointer: '', message }], cause });
 }
 
 interface Violation {

@@ -22,9 +22,9 @@ interface WorkflowParts {
 export function createWorkflowRoutes({ orchestrator, acceptance, longPolls, timeoutMs }: WorkflowParts) {
   return {
     async submitWorkflow(c: RequestContext): Promise<Response> {
-      const { input, bodyBytes, caller, call } = c.var;
+      const { input, bodyText, caller, call } = c.var;
       const spec = workflowSpecFromJson(input.body as WorkflowSpecJson);
-      const idempotency = readIdempotency(input.headers['idempotency-key'], bodyBytes);
+      const idempotency = readIdempotency(input.headers['idempotency-key'], bodyText);
       const { workflow, replayed, quota } = await acceptance.accept(spec, idempotency, caller, call);
       return answerJson(workflowToJson(workflow), 201, {
         Location: `/v1/workflows/${encodeURIComponent(workflow.id)}`,

@@ -60,8 +60,9 @@ export function fromGrpc(thrown: unknown, signal: AbortSignal): GatewayError {
     const isRequest = answered !== TOO_LARGE_TO_SEND.test(message);
     return new GatewayError(isRequest ? 'PAYLOAD_TOO_LARGE' : 'UPSTREAM_RESPONSE_TOO_LARGE', message, details);
   }
-  const reason = error.findDetails(ErrorInfoSchema).find((info) => REASONS[error.code]?.[info.reason])?.reason;
-  if (reason) return withReason(REASONS[error.code]![reason]!, message, error);
+  const reasons = REASONS[error.code] ?? {};
+  const told = error.findDetails(ErrorInfoSchema).find(({ reason }) => Object.hasOwn(reasons, reason));
+  if (told) return withReason(reasons[told.reason]!, message, error);
   return new GatewayError(answered ? CODES[error.code] : connectionCode(error), message, details);
 }
 

@@ -1,6 +1,5 @@
 import { hash } from 'node:crypto';
 import canonicalize from 'canonicalize';
-import { GatewayError } from '../errors.ts';
 
 /** How a repetition is told: the caller's key, and what the same body always has in common. */
 export interface Idempotency {
@@ -9,27 +8,15 @@ export interface Idempotency {
   readonly bodyDigest: string;
 }
 
-/** The key of the header, and the digest of the body, which is valid JSON. Undefined without a key. */
-export function readIdempotency(header: string | undefined, body: Buffer): Idempotency | undefined {
+/** The key of the header, and the digest of the body, which is JSON. Undefined without a key. */
+export function readIdempotency(header: string | undefined, bodyText: string): Idempotency | undefined {
   if (header === undefined) return undefined;
-  return { key: readIdempotencyKey(header), bodyDigest: digest(body) };
+  // As it was sent: defaults that a later version fills in must not make it another body.
+  return { key: readIdempotencyKey(header), bodyDigest: hash('sha256', canonicalize(JSON.parse(bodyText))!) };
 }
 
 /** The key itself: a quoted structured-field string (RFC 9651, section 3.3.3) is unwrapped, a bare one stays. */
 export function readIdempotencyKey(header: string): string {
   if (!header.startsWith('"')) return header;
   return header.slice(1, -1).replace(/\\(["\\])/g, '$1');
-}
-
-// As it was sent: defaults that a later version fills in must not make it another body.
-function digest(body: Buffer): string {
-  let canonical: string | undefined;
-  try {
-    canonical = canonicalize(JSON.parse(body.toString()));
-  } catch (error) {
-    throw new GatewayError('INVALID_ARGUMENT', `the body has no canonical form: ${(error as Error).message}`, {
-      cause: error,
-    });
-  }
-  return hash('sha256', canonical!);
 }

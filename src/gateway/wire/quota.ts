@@ -3,7 +3,6 @@ import type {
   Quota as QuotaMessage,
 } from '../../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 import type { Quota } from '../context.ts';
-import { milliseconds } from './scalars.ts';
 
 /** Retry-After for an orchestrator that does not say when the window ends, in seconds. */
 const UNKNOWN_WINDOW_SECONDS = 60;
@@ -11,19 +10,22 @@ const UNKNOWN_WINDOW_SECONDS = 60;
 const MAX_FIELD_INTEGER = 999_999_999_999_999n;
 
 /** Undefined without a limit. */
-export function quotaFromProto(quota: QuotaMessage | undefined): Quota | undefined {
+export function quotaFromProto(quota: QuotaMessage | undefined, nowMs = Date.now()): Quota | undefined {
   if (!quota || quota.limit <= 0n) return undefined;
-  const { limit, used, windowSeconds, resetsAt } = quota;
-  return { limit, used, ...(windowSeconds > 0n && { windowSeconds }), ...resets(resetsAt) };
+  const { limit, used, windowSeconds, resetsIn } = quota;
+  const resets = resetsIn && { resetsAtMs: nowMs + roundUp(resetsIn) };
+  return { limit, used, ...(windowSeconds > 0n && { windowSeconds }), ...resets };
 }
 
-/** The same of the base contract's answer, which does not tell the window. */
-export function quotaFromCount({ limit, used, resetsAt }: ConsumeQuotaResponse): Quota | undefined {
-  return limit > 0n ? { limit, used, ...resets(resetsAt) } : undefined;
+/** The same of the base contract's answer, which does not tell the window; its end, where it is told, is by another clock. */
+export function quotaFromCount({ limit, used, resetsAt }: ConsumeQuotaResponse, nowMs = Date.now()): Quota | undefined {
+  if (limit <= 0n) return undefined;
+  return { limit, used, ...(resetsAt && { resetsAtMs: Math.max(roundUp(resetsAt), nowMs + 1000) }) };
 }
 
-function resets(timestamp: QuotaMessage['resetsAt']) {
-  return timestamp && { resetsAtMs: milliseconds(timestamp) };
+/** In milliseconds: nobody is told to come too early. */
+function roundUp({ seconds, nanos }: { readonly seconds: bigint; readonly nanos: number }): number {
+  return Number(seconds) * 1000 + Math.ceil(nanos / 1e6);
 }
 
 /** Whole seconds until the quota begins anew, at least 1. */

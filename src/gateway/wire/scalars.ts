@@ -21,8 +21,3 @@ export function milliseconds(timestamp: Timestamp | undefined): number | undefin
 export function finite(value: number): number | undefined {
   return Number.isFinite(value) ? value : undefined;
 }
-
-/** Whole seconds from now until `timestamp`, at least 1. */
-export function secondsUntil(timestamp: Timestamp): number {
-  return Math.max(1, Math.ceil(Number(timestamp.seconds) + timestamp.nanos / 1e9 - Date.now() / 1000));
-}

@@ -1,6 +1,6 @@
 import { StartupError } from '../../shared/startup-error.ts';
 import { openDatabase } from '../store/database.ts';
-import { migrate } from '../store/migrations.ts';
+import { hasSchema, migrate } from '../store/migrations.ts';
 import { type ApiKeyRow, createApiKey, listApiKeys, revokeApiKey } from './api-keys.ts';
 import { readApikeyArguments } from './apikey-arguments.ts';
 
@@ -37,8 +37,9 @@ export async function runApikeyCommand(
   const database = await openDatabase(databaseUrl, () => {});
   try {
     if (command.verb === 'create') {
-      // The first key may come before the first start; to look or to revoke must not change the schema.
-      await migrate(database);
+      // The first key may come before the first start. Else the schema is left to the orchestrator: one that is running may
+      // be older than this program.
+      if (!(await hasSchema(database))) await migrate(database);
       print((await createApiKey(database.pool, command.key)).rawKey);
     } else if (command.verb === 'list') {
       const keys = await listApiKeys(database.pool);

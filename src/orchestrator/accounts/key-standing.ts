@@ -9,6 +9,8 @@ export interface Quota {
   readonly windowSeconds: bigint;
   /** When the window ends, in microseconds since 1970; null when none is open. */
   readonly resetsUs: bigint | null;
+  /** The same from the moment of the question on. */
+  readonly resetsInUs: bigint | null;
 }
 
 /** What an API key is worth at this moment. */
@@ -41,7 +43,10 @@ export const STANDING_COLUMNS = `
   (extract(epoch from expires_at) * 1000000)::bigint as "expiresUs",
   quota_limit as "limit", ${USED} as used, window_s as "windowSeconds",
   case when ${WINDOW_IS_OPEN} then (extract(epoch from window_started_at) * 1000000)::bigint + window_s * 1000000 end
-    as "resetsUs"`;
+    as "resetsUs",
+  case when ${WINDOW_IS_OPEN} then
+    (extract(epoch from window_started_at - statement_timestamp()) * 1000000)::bigint + window_s * 1000000 end
+    as "resetsInUs"`;
 
 /** Undefined: nobody has made such a key. `keyHash` is the lower-case hex SHA-256 of the raw key. */
 export async function readKeyStanding(db: Queryable, keyHash: string): Promise<KeyStanding | undefined> {

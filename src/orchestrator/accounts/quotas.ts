@@ -25,6 +25,7 @@ export async function countSubmission(db: Queryable, keyHash: string): Promise<C
   for (;;) {
     const { rows } = await db.query<KeyStanding>(
       `update api_keys set
+         last_used_at = statement_timestamp(),
          used = case when ${WINDOW_IS_OPEN} then used + 1 else 1 end,
          window_started_at = case when ${WINDOW_IS_OPEN} then window_started_at else statement_timestamp() end
        where key_hash = $1 and ${IS_GOOD} and not read_only

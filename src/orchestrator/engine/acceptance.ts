@@ -21,6 +21,12 @@ import { asAccepted } from './as-accepted.ts';
 import { checkSpec } from './graph.ts';
 import type { StepQueue } from './step-queue.ts';
 
+/**
+ * A submission that waits for a lock keeps one of few connections. Where one key or one principal is stuck, the others
+ * must not wait with it.
+ */
+const LOCK_TIMEOUT_MS = 3_000;
+
 /** How the refusals of a submission are counted. */
 const REFUSALS: Readonly<Partial<Record<Code, SubmissionResult>>> = {
   [Code.InvalidArgument]: 'invalid',
@@ -77,9 +83,10 @@ export function createAcceptance({ database, queue, billing, metrics }: Acceptan
   async function accept(submission: Submission): Promise<Accepted> {
     try {
       checkSpec(submission.spec);
-      const accepted = await database.transaction(
-        async (connection) => (await replay(connection, submission)) ?? (await acceptNew(connection, submission)),
-      );
+      const accepted = await database.transaction(async (connection) => {
+        await connection.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`);
+        return (await replay(connection, submission)) ?? (await acceptNew(connection, submission));
+      });
       metrics.workflowSubmitted(accepted.replayed ? 'replayed' : 'accepted');
       return accepted;
     } catch (error) {

@@ -112,6 +112,12 @@ const patiently = (text: string, values: readonly unknown[] = []) => ({
   query_timeout: PATIENCE_MS,
 });
 
+/** Whether any version of the program has been here. */
+export async function hasSchema({ pool }: Pick<Database, 'pool'>): Promise<boolean> {
+  const { rows } = await pool.query<{ found: boolean }>(`select to_regclass('schema_versions') is not null as found`);
+  return rows[0]!.found;
+}
+
 /** Brings the schema up to date, one process at a time. Throws StartupError when the schema is newer than the program. */
 export async function migrate({ transaction }: Database): Promise<void> {
   await transaction(async (connection) => {
