@@ -3,7 +3,7 @@ import { mintToken } from '../../shared/checksummed-token.ts';
 import type { Queryable } from '../store/database.ts';
 import { USED } from './key-standing.ts';
 
-const API_KEY_PREFIX = 'ffk';
+export const API_KEY_PREFIX = 'ffk';
 
 export interface NewApiKey {
   readonly principal: string;

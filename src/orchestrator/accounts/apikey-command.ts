@@ -1,7 +1,7 @@
 import { StartupError } from '../../shared/startup-error.ts';
 import { openDatabase } from '../store/database.ts';
 import { hasSchema, migrate } from '../store/migrations.ts';
-import { type ApiKeyRow, createApiKey, listApiKeys, revokeApiKey } from './api-keys.ts';
+import { API_KEY_PREFIX, type ApiKeyRow, createApiKey, listApiKeys, revokeApiKey } from './api-keys.ts';
 import { readApikeyArguments } from './apikey-arguments.ts';
 
 const UNDEFINED_TABLE = '42P01';
@@ -48,7 +48,9 @@ export async function runApikeyCommand(
     } else if (await revokeApiKey(database.pool, command.id)) {
       print(`revoked ${command.id}`);
     } else {
-      throw new StartupError(`there is no API key ${command.id}; apikey list shows them`, 1);
+      // By mistake it may be the key itself.
+      const name = command.id.startsWith(`${API_KEY_PREFIX}_`) ? 'of this id' : command.id;
+      throw new StartupError(`there is no API key ${name}; apikey list shows them`, 1);
     }
   } catch (error) {
     throw withoutSchema(error) ?? error;
