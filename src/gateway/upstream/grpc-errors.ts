@@ -30,6 +30,10 @@ const CONNECTION_CODES: Readonly<Partial<Record<Code, ErrorCode>>> = {
   [Code.Aborted]: 'UNAVAILABLE',
 };
 
+// What connect says of an answer that ends in the middle, or before its status: the connection was closed meanwhile.
+const CUT_SHORT =
+  /^protocol error: (?:promised \d+ bytes, received|incomplete envelope|missing status|missing output message)/;
+
 /** What a google.rpc.ErrorInfo says more of a code. */
 const REASONS: Readonly<Partial<Record<Code, Readonly<Record<string, ErrorCode>>>>> = {
   [Code.FailedPrecondition]: { INSUFFICIENT_CREDITS: 'PAYMENT_REQUIRED' },
@@ -72,6 +76,7 @@ function connectionCode(error: ConnectError): ErrorCode {
   if (error.code === Code.Internal && typeof code === 'string') {
     return message?.includes('NGHTTP2_ENHANCE_YOUR_CALM') ? 'OVERLOADED' : 'UNAVAILABLE';
   }
+  if (CUT_SHORT.test(error.rawMessage)) return 'UNAVAILABLE';
   return CONNECTION_CODES[error.code] ?? CODES[error.code];
 }
 
