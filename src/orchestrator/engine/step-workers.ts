@@ -1,4 +1,5 @@
 import { DBOS } from '@dbos-inc/dbos-sdk';
+import pg from 'pg';
 import type { Log } from '../../shared/log.ts';
 import { APPLICATION, createDbosLog, QUEUE, STEP_WORKFLOW, VERSION } from './dbos.ts';
 import type { StepRuns } from './step-runs.ts';
@@ -6,6 +7,7 @@ import { requestIdOf, type StepRef, type StepTransitions } from './step-transiti
 import { startStepWatch } from './step-watch.ts';
 
 const POLLING_INTERVAL_MS = 50;
+const POOL_SIZE = 10;
 
 export interface StepWorkersParts {
   readonly databaseUrl: string;
@@ -24,12 +26,11 @@ export interface StepWorkersParts {
 export async function startStepWorkers(parts: StepWorkersParts): Promise<{ readonly close: () => Promise<void> }> {
   const { databaseUrl, executorId, concurrency, runs, steps, log } = parts;
   if (DBOS.isInitialized()) throw new Error('only one orchestrator can run in a process');
+  const pool = openPool(databaseUrl, executorId, log);
   DBOS.setConfig({
     name: APPLICATION,
     systemDatabaseUrl: databaseUrl,
-    systemDatabasePoolSize: 10,
-    // Setting it would query each new connection while it is already in use, of which pg warns on standard error.
-    systemDatabaseIdleTransactionTimeoutMs: 0,
+    systemDatabasePool: pool,
     executorID: executorId,
     applicationVersion: VERSION,
     logger: createDbosLog(log),
@@ -45,6 +46,7 @@ export async function startStepWorkers(parts: StepWorkersParts): Promise<{ reado
     await DBOS.registerQueue(QUEUE, { workerConcurrency: concurrency, minPollingIntervalMs: POLLING_INTERVAL_MS });
   } catch (error) {
     await DBOS.shutdown({ deregister: true });
+    await pool.end();
     throw error;
   }
   const watch = startStepWatch({ executorId, isRunning: (requestId) => running.has(requestId), steps, log });
@@ -52,8 +54,26 @@ export async function startStepWorkers(parts: StepWorkersParts): Promise<{ reado
   async function close(): Promise<void> {
     watch.close();
     await DBOS.shutdown({ deregister: true });
+    await pool.end();
   }
   return { close };
+}
+
+/**
+ * A pool whose connections always have a listener. DBOS's own has none between the moment at which one borrower gives a
+ * connection back and the one at which the next has it: a session that the server ends just then would end the process.
+ */
+function openPool(databaseUrl: string, executorId: string, log: Log): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: databaseUrl,
+    max: POOL_SIZE,
+    application_name: `foldforge-orchestrator engine ${executorId}`,
+  });
+  pool.on('connect', (client) =>
+    client.on('error', (error) => log.debug({ err: error }, 'lost a connection of the engine')),
+  );
+  pool.on('error', () => {});
+  return pool;
 }
 
 /** Two durable halves. Nothing is caught here: the engine's own fencing and cancellation come out of runStep. */
