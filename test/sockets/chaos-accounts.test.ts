@@ -26,10 +26,10 @@ describe('accounts under faults', { concurrency: true }, () => {
   }
 
   it('are charged for exactly what was accepted', async () => {
-    assert.deepEqual(await failuresOf(2969, 'exact', 120), []);
+    assert.deepEqual(await failuresOf(302, 'exact', 120), []);
   });
 
   it('are charged for at least that by an orchestrator without AcceptWorkflow', async () => {
-    assert.deepEqual(await failuresOf(890, 'base', 60), []);
+    assert.deepEqual(await failuresOf(715, 'base', 80), []);
   });
 });

@@ -34,7 +34,7 @@ const COUNTS: Readonly<Record<FaultKind, number>> = {
   'orchestrator killed': 3,
   'orchestrator terminated': 2,
   'connection cut': 30,
-  'sessions ended': 9,
+  'sessions ended': 12,
   'key revoked': 1,
 };
 export const FAULT_KINDS = Object.keys(COUNTS) as FaultKind[];
@@ -56,7 +56,7 @@ export function planFaults(
       const place = kind === 'key revoked' ? 0.5 : (index + seeded.fraction()) / count;
       const caller = seeded.pick(holdable);
       const held: Held | undefined =
-        seeded.fraction() < 0.7 ? { place: seeded.pick([...PLACES, 'commit'] as const), caller } : undefined;
+        seeded.fraction() < 0.8 ? { place: seeded.pick([...PLACES, 'commit'] as const), caller } : undefined;
       return { after: Math.floor(place * operations), fault: { ...planFault(kind, revoked, seeded), held } };
     });
   });

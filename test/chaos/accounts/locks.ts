@@ -5,6 +5,8 @@ import type { Plan } from './plan.ts';
 
 /** How long a lock waits for a submission to wait for it: nobody may be about to send one. */
 const WAITER_MS = 400;
+/** Then it is held for so long that a few others come, too, and that an answer which did not wait would have arrived. */
+const COMPANY_MS = 80;
 /** An arbitrary number that sets the gate's advisory lock apart from others. */
 const GATE = 737_055_199;
 
@@ -59,7 +61,10 @@ export function createLocks({ plan, keyHashes, holder, observer }: LocksParts) {
       await takeLock(held);
       const deadlineMs = performance.now() + WAITER_MS;
       while (performance.now() < deadlineMs) {
-        if (await isWaitedFor()) return true;
+        if (await isWaitedFor()) {
+          await sleep(COMPANY_MS);
+          return true;
+        }
         await sleep(5);
       }
       return false;
