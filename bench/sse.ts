@@ -1,12 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BackendAnswer, BackendMessage } from './support/backend.ts';
 import { assertOpenFiles, readCpuMs, readRssBytes } from './support/process-usage.ts';
-import { type AreaReport, type Measure, median, type Round, summarize } from './support/report.ts';
+import {
+  type AreaReport,
+  type Effort,
+  type Measure,
+  median,
+  type Round,
+  summarize,
+  withoutLimits,
+} from './support/report.ts';
 import type { Program, Stage } from './support/stage.ts';
 import type { WatchersAnswer, WatchersMessage } from './support/watchers.ts';
 
-const WATCHERS = 5_000;
-const WORKFLOWS = 100;
+const SIZE = { watchers: 5_000, workflows: 100 };
+const QUICK_SIZE = { watchers: 500, workflows: 10 };
 /** Of all workflows together. Slow enough for a peer that pays for each watcher. */
 const EVENTS_PER_SECOND = 80;
 /** Per workflow: before anything is measured, and while the CPU is. */
@@ -31,7 +39,7 @@ const MEASURES: readonly Measure[] = [
 const TESTED = {
   place: 'tested',
   // The first is production's. The others let us ask for its memory without garbage.
-  nodeFlags: ['--max-semi-space-size=32', '--expose-gc', '--import=./bench/support/settle.ts'],
+  nodeFlags: ['--max-semi-space-size=32', '--expose-gc', '--import=./bench/support/self-report.ts'],
 } as const;
 
 /** How each program under test is started for an orchestrator, and by what it is known. */
@@ -47,13 +55,15 @@ const SUBJECTS: Readonly<Record<string, (stage: Stage, endpoint: string) => Prog
 };
 
 /** Many watchers on few workflows: what each costs in memory, and each event that one of them gets in CPU time. */
-export async function benchSse(stage: Stage, roundCount: number): Promise<AreaReport> {
-  assertOpenFiles(WATCHERS + OTHER_FILES);
+export async function benchSse(stage: Stage, { rounds: roundCount, quick }: Effort): Promise<AreaReport> {
+  const size = quick ? QUICK_SIZE : SIZE;
+  const { watchers, workflows } = size;
+  assertOpenFiles(watchers + OTHER_FILES);
   const rounds: Round[] = [];
   for (let round = 1; round <= roundCount; round++) {
     const programs: Record<string, Record<string, number>> = {};
     for (const [name, start] of Object.entries(SUBJECTS)) {
-      const numbers = await measure(stage, start);
+      const numbers = await measure(stage, start, size);
       programs[name] = numbers;
       const said = MEASURES.map(({ name: key, unit }) => `${numbers[key]!.toFixed(1)} ${unit}`).join(', ');
       process.stderr.write(`sse, round ${round} of ${roundCount}, ${name}: ${said}\n`);
@@ -62,14 +72,14 @@ export async function benchSse(stage: Stage, roundCount: number): Promise<AreaRe
   }
   return {
     area: 'sse',
-    title: `${WATCHERS} watchers on ${WORKFLOWS} workflows, ${EVENTS_PER_SECOND} events a second with ${WATCHERS / WORKFLOWS} readers each`,
+    title: `${watchers} watchers on ${workflows} workflows, ${EVENTS_PER_SECOND} events a second with ${watchers / workflows} readers each`,
     workload: {
-      watchers: WATCHERS,
-      workflows: WORKFLOWS,
+      watchers,
+      workflows,
       eventsPerSecond: EVENTS_PER_SECOND,
-      deliveredEvents: WATCHERS * EVENTS,
+      deliveredEvents: watchers * EVENTS,
     },
-    rows: summarize(rounds, MEASURES),
+    rows: summarize(rounds, quick ? withoutLimits(MEASURES) : MEASURES),
     rounds,
     notes: [
       `Every watcher got each of its ${WARM_EVENTS + EVENTS} events once.`,
@@ -83,19 +93,20 @@ export async function benchSse(stage: Stage, roundCount: number): Promise<AreaRe
 async function measure(
   stage: Stage,
   start: (stage: Stage, endpoint: string) => Program,
+  { watchers, workflows }: typeof SIZE,
 ): Promise<Record<string, number>> {
   try {
     const backend = stage.start('bench/support/backend.ts', { place: 'rest' });
     const askBackend = (message: BackendMessage) => backend.ask<BackendAnswer>(message, DELIVERY_BOUND_MS);
     const endpoint = `http://127.0.0.1:${await backend.port()}`;
-    const { workflowIds } = await askBackend({ hold: WORKFLOWS });
+    const { workflowIds } = await askBackend({ hold: workflows });
     const load = stage.start('bench/support/watchers.ts', { place: 'rest' });
     const askLoad = (message: WatchersMessage) => load.ask<WatchersAnswer>(message, OPEN_BOUND_MS);
     const subject = start(stage, endpoint);
     const port = await subject.port();
 
     const idle = await readMemory(subject);
-    await askLoad({ open: { port, workflowIds, watchers: WATCHERS } });
+    await askLoad({ open: { port, workflowIds, watchers } });
     await deliver(WARM_EVENTS, WARM_EVENTS);
     const programs = { subject, backend, load };
     const before = readTimes(programs);
@@ -106,9 +117,9 @@ async function measure(
     const share = (program: keyof typeof programs) =>
       (after[program] - before[program]) / (after.wallMs - before.wallMs);
     return {
-      rssKbPerWatcher: (open.rssBytes - idle.rssBytes) / WATCHERS / 1000,
-      rssWithGarbageKbPerWatcher: (open.withGarbageBytes - idle.withGarbageBytes) / WATCHERS / 1000,
-      cpuUsPerEvent: ((after.subject - before.subject) * 1000) / (WATCHERS * EVENTS),
+      rssKbPerWatcher: (open.rssBytes - idle.rssBytes) / watchers / 1000,
+      rssWithGarbageKbPerWatcher: (open.withGarbageBytes - idle.withGarbageBytes) / watchers / 1000,
+      cpuUsPerEvent: ((after.subject - before.subject) * 1000) / (watchers * EVENTS),
       cpuShare: share('subject'),
       backendCpuShare: share('backend'),
       loadCpuShare: share('load'),
@@ -125,7 +136,7 @@ async function measure(
         if (least === total && most === total) return answer;
         if (most > total || performance.now() > deadline) {
           throw new Error(
-            `${total} events were sent to each watcher; they got ${least} to ${most}, together ${delivered} of ${total * WATCHERS}`,
+            `${total} events were sent to each watcher; they got ${least} to ${most}, together ${delivered} of ${total * watchers}`,
           );
         }
         await sleep(POLL_MS);

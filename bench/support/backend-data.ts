@@ -1,11 +1,17 @@
 import { create, type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf';
-import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { durationFromMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
-import { WorkflowEventSchema, WorkflowSchema } from '../../src/gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
+import {
+  AuthenticateApiKeyResponseSchema,
+  WorkflowEventSchema,
+  WorkflowSchema,
+} from '../../src/gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 
 // What the backend of the benchmark holds and sends, ready for the wire: of the size and form that a real one has.
 
 const CREATED_AT = timestampFromDate(new Date('2026-01-01T00:00:00Z'));
+/** Longer than any run, so that no window ends while it is measured. */
+const QUOTA_WINDOW_SECONDS = 86_400;
 
 /** A running workflow as GetWorkflow answers it, and as the snapshot that opens its event stream. */
 export interface HeldWorkflow {
@@ -54,6 +60,24 @@ export function createStepUpdate(workflowId: string, eventId: bigint): Buffer {
   const event = { case: 'stepUpdate' as const, value };
   return frame(WorkflowEventSchema, create(WorkflowEventSchema, { workflowId, event, at, eventId }));
 }
+
+/** What AuthenticateApiKey answers for a good key, with a quota of which some is used, or without any. */
+export function createKeyAnswer(index: number, isLimited: boolean): Buffer {
+  const resetsIn = durationFromMs(QUOTA_WINDOW_SECONDS * 1000);
+  const answer = create(AuthenticateApiKeyResponseSchema, {
+    allowed: true,
+    principal: `user-${index}`,
+    keyId: `bench-${String(index).padStart(6, '0')}`,
+    ...(isLimited && { quota: { limit: 1000n, used: 17n, windowSeconds: BigInt(QUOTA_WINDOW_SECONDS), resetsIn } }),
+  });
+  return frame(AuthenticateApiKeyResponseSchema, answer);
+}
+
+/** The same for a key that nobody knows. */
+export const UNKNOWN_KEY_ANSWER = frame(
+  AuthenticateApiKeyResponseSchema,
+  create(AuthenticateApiKeyResponseSchema, { allowed: false, denyReason: 'unknown' }),
+);
 
 /** gRPC over HTTP/2, "Length-Prefixed-Message", not compressed. */
 function frame<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): Buffer {

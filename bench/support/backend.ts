@@ -2,25 +2,39 @@ import { createServer, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { fromBinary } from '@bufbuild/protobuf';
 import {
+  AuthenticateApiKeyRequestSchema,
   GetWorkflowRequestSchema,
   OrchestratorService,
   StreamWorkflowEventsRequestSchema,
 } from '../../src/gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 import { answerMessages } from './answer-messages.ts';
-import { createHeldWorkflow, createStepUpdate, type HeldWorkflow } from './backend-data.ts';
+import {
+  createHeldWorkflow,
+  createKeyAnswer,
+  createStepUpdate,
+  type HeldWorkflow,
+  UNKNOWN_KEY_ANSWER,
+} from './backend-data.ts';
 
-// An orchestrator that holds running workflows and emits their events. It must cost little beside the programs under
+// An orchestrator that holds running workflows, emits their events, and knows API keys. It must cost little beside the programs under
 // test, so it speaks gRPC over bare HTTP/2, and encodes each answer and each event once for all who want it.
 
 /** What the benchmark asks of it. */
 export type BackendMessage =
   | { readonly hold: number }
   /** `perSecond` events in turn over all workflows, `each` of them for every workflow. */
-  | { readonly emit: { readonly each: number; readonly perSecond: number } };
+  | { readonly emit: { readonly each: number; readonly perSecond: number } }
+  /** To know these keys, too, by the hashes that it is asked for. */
+  | { readonly know: { readonly keyHashes: readonly string[]; readonly isLimited: boolean } }
+  /** To say how many keys it was asked for since it was asked this, and to begin anew. */
+  | { readonly lookups: true };
 
 export interface BackendAnswer {
   readonly workflowIds: readonly string[];
   readonly openStreams: number;
+  /** Calls of AuthenticateApiKey: all of them, and those for the key that was asked for most often. */
+  readonly lookups: number;
+  readonly lookupsOfOneKey: number;
 }
 
 interface Entry extends HeldWorkflow {
@@ -35,6 +49,8 @@ const GRPC_UNIMPLEMENTED = '12';
 const TICK_MS = 5;
 
 const entries = new Map<string, Entry>();
+const keyAnswers = new Map<string, Buffer>();
+const lookups = new Map<string, number>();
 
 function emit({ each, perSecond }: { each: number; perSecond: number }): Promise<void> {
   const all = [...entries.values()];
@@ -61,8 +77,12 @@ function serve(stream: ServerHttp2Stream, path: string, body: Buffer): void {
   const message = body.subarray(5);
   if (path === rpcPath('getWorkflow')) {
     const entry = entries.get(fromBinary(GetWorkflowRequestSchema, message).workflowId);
-    if (entry) answer(stream, entry);
+    if (entry) answer(stream, entry.answer);
     else refuse(stream, GRPC_NOT_FOUND);
+  } else if (path === rpcPath('authenticateApiKey')) {
+    const { keyHash } = fromBinary(AuthenticateApiKeyRequestSchema, message);
+    lookups.set(keyHash, (lookups.get(keyHash) ?? 0) + 1);
+    answer(stream, keyAnswers.get(keyHash) ?? UNKNOWN_KEY_ANSWER);
   } else if (path === rpcPath('streamWorkflowEvents')) {
     const { workflowId, fromEventId } = fromBinary(StreamWorkflowEventsRequestSchema, message);
     const entry = entries.get(workflowId);
@@ -71,9 +91,9 @@ function serve(stream: ServerHttp2Stream, path: string, body: Buffer): void {
   } else refuse(stream, GRPC_UNIMPLEMENTED);
 }
 
-function answer(stream: ServerHttp2Stream, entry: Entry): void {
+function answer(stream: ServerHttp2Stream, message: Buffer): void {
   respond(stream);
-  stream.end(entry.answer);
+  stream.end(message);
 }
 
 /** Nothing is stored: whoever comes back behind an event gets what happens from now on. */
@@ -112,14 +132,24 @@ server.listen(0, '127.0.0.1', () => {
 });
 
 answerMessages<BackendMessage>(async (message): Promise<BackendAnswer> => {
+  const counts = [...lookups.values()];
   if ('hold' in message) {
     for (let index = 1; index <= message.hold; index++) {
       const held = createHeldWorkflow(index);
       entries.set(held.id, { ...held, streams: new Set(), lastEventId: 0n });
     }
-  } else {
+  } else if ('emit' in message) {
     await emit(message.emit);
+  } else if ('know' in message) {
+    const { keyHashes, isLimited } = message.know;
+    for (const keyHash of keyHashes) keyAnswers.set(keyHash, createKeyAnswer(keyAnswers.size, isLimited));
+  } else {
+    lookups.clear();
   }
-  const openStreams = [...entries.values()].reduce((sum, { streams }) => sum + streams.size, 0);
-  return { workflowIds: [...entries.keys()], openStreams };
+  return {
+    workflowIds: [...entries.keys()],
+    openStreams: [...entries.values()].reduce((sum, { streams }) => sum + streams.size, 0),
+    lookups: counts.reduce((sum, count) => sum + count, 0),
+    lookupsOfOneKey: counts.reduce((most, count) => Math.max(most, count), 0),
+  };
 });

@@ -17,6 +17,12 @@ export function readCpuMs(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
 }
 
+/** What all processes together have used of all cores so far, in milliseconds: proc_stat(5). */
+export function readMachineCpuMs(): number {
+  const [, user, nice, system, , , irq, softirq, steal] = readFileSync('/proc/stat', 'utf8').split(/\s+/, 9);
+  return [user, nice, system, irq, softirq, steal].reduce((sum, ticks) => sum + Number(ticks), 0) * TICK_MS;
+}
+
 /** Resident memory of a process in bytes, once it stands still. */
 export async function readRssBytes(pid: number): Promise<number> {
   const deadline = performance.now() + STILL_BOUND_MS;

@@ -8,14 +8,35 @@ export interface Measure {
   readonly unit: string;
   /** What the gateway may take at most, in `unit`. */
   readonly limit?: number;
+  /** What it may take at most of what each peer takes. */
+  readonly ratioLimit?: number;
 }
 
 /** The medians of a measure over all rounds. */
 export interface Row extends Measure {
+  /** Whose number `gateway` is: there may be several forms of it. */
+  readonly program: string;
   readonly gateway: number;
-  /** The same of each peer, and the median of the gateway's part of it in each round. */
-  readonly peers: Readonly<Record<string, { readonly value: number; readonly ratio: number }>>;
+  /** The same of each peer, the median of the gateway's part of it in each round, and the least and the greatest. */
+  readonly peers: Readonly<
+    Record<string, { readonly value: number; readonly ratio: number; readonly spread: readonly [number, number] }>
+  >;
   readonly passed: boolean;
+}
+
+/** What was counted once, in several situations, each with what it may be at most. */
+export interface Check {
+  readonly name: string;
+  readonly label: string;
+  readonly unit: string;
+  readonly cells: Readonly<Record<string, { readonly value: number; readonly limit?: number }>>;
+  readonly passed: boolean;
+}
+
+/** How thoroughly to measure. A quick run only shows that everything works. */
+export interface Effort {
+  readonly rounds: number;
+  readonly quick: boolean;
 }
 
 export interface AreaReport {
@@ -24,49 +45,61 @@ export interface AreaReport {
   readonly title: string;
   readonly workload: Readonly<Record<string, number>>;
   readonly rows: readonly Row[];
+  readonly checks?: readonly Check[];
   readonly rounds: readonly Round[];
   /** What a reader should know to believe the numbers, or not to. */
   readonly notes: readonly string[];
 }
 
-/** Rounds are compared each for itself: what slows the machine for a while slows all programs of that round. */
-export function summarize(rounds: readonly Round[], measures: readonly Measure[]): Row[] {
-  const peers = Object.keys(rounds[0] ?? {}).filter((program) => program !== 'gateway');
+/**
+ * Compares one program with its peers, by default the gateway with all others. Rounds are compared each for itself: what
+ * slows the machine for a while slows all programs of that round.
+ */
+export function summarize(
+  rounds: readonly Round[],
+  measures: readonly Measure[],
+  program = 'gateway',
+  peers: readonly string[] = Object.keys(rounds[0] ?? {}).filter((peer) => peer !== program),
+): Row[] {
   return measures.map((measure) => {
-    const read = (program: string) => rounds.map((round) => round[program]![measure.name]!);
-    const own = read('gateway');
+    const { limit = Number.POSITIVE_INFINITY, ratioLimit = Number.POSITIVE_INFINITY } = measure;
+    const read = (name: string) => rounds.map((round) => round[name]![measure.name]!);
+    const own = read(program);
     const gateway = median(own);
     const compare = (peer: string) => {
       const values = read(peer);
-      return { value: median(values), ratio: median(values.map((value, index) => own[index]! / value)) };
+      const ratios = values.map((value, index) => own[index]! / value);
+      const spread = [Math.min(...ratios), Math.max(...ratios)] as const;
+      return { value: median(values), ratio: median(ratios), spread };
     };
+    const compared = peers.map((peer) => [peer, compare(peer)] as const);
     return {
       ...measure,
+      program,
       gateway,
-      peers: Object.fromEntries(peers.map((peer) => [peer, compare(peer)])),
-      passed: measure.limit === undefined || gateway <= measure.limit,
+      peers: Object.fromEntries(compared),
+      passed: gateway <= limit && compared.every(([, { ratio }]) => ratio <= ratioLimit),
     };
   });
 }
 
-/** The report as lines for a terminal. */
-export function formatReport({ area, title, rows, rounds, notes }: AreaReport): string {
-  const peers = Object.keys(rows[0]?.peers ?? {});
-  const head = ['', 'gateway', 'limit', '', ...peers.flatMap((peer) => [peer, `gateway/${peer}`])];
-  const body = rows.map(({ label, unit, limit, gateway, passed, peers: others }) => [
-    label,
-    `${gateway.toFixed(1)} ${unit}`,
-    limit === undefined ? '' : `${limit} ${unit}`,
-    limit === undefined ? '' : passed ? 'pass' : 'FAIL',
-    ...peers.flatMap((peer) => [`${others[peer]!.value.toFixed(1)} ${unit}`, others[peer]!.ratio.toFixed(2)]),
-  ]);
-  const lines = [head, ...body];
-  const widths = head.map((_, column) => Math.max(...lines.map((cells) => cells[column]!.length)));
-  const table = lines.map((cells) =>
-    cells.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!))).join('  '),
-  );
-  const times = rounds.length === 1 ? 'one round' : `medians of ${rounds.length} rounds`;
-  return [`${area}: ${title}; ${times}`, '', ...table.map((line) => line.trimEnd()), '', ...notes].join('\n');
+/** A check of `values`, given by situation; `limits` are given for those that have one. */
+export function check(
+  { name, label, unit }: Pick<Check, 'name' | 'label' | 'unit'>,
+  values: Readonly<Record<string, number>>,
+  limits: Readonly<Record<string, number>> = {},
+): Check {
+  const cells = Object.entries(values).map(([key, value]) => {
+    const limit = limits[key];
+    return [key, { value, ...(limit !== undefined && { limit }) }] as const;
+  });
+  const passed = cells.every(([, { value, limit }]) => limit === undefined || value <= limit);
+  return { name, label, unit, cells: Object.fromEntries(cells), passed };
+}
+
+/** For a run that is too short to judge by. */
+export function withoutLimits(measures: readonly Measure[]): Measure[] {
+  return measures.map(({ limit, ratioLimit, ...measure }) => measure);
 }
 
 /** The middle value; of an even number, the mean of the two in the middle. */

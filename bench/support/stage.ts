@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { readCpuMs, readMachineCpuMs } from './process-usage.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const START_BOUND_MS = 30_000;
@@ -32,6 +33,8 @@ export type Stage = ReturnType<typeof createStage>;
 /** Starts the programs of the benchmark, each a process of its own, and keeps them apart on the cores that it has. */
 export function createStage() {
   const pinning = readPinning();
+  // The benchmark itself reads what the programs log.
+  if (pinning.cores) spawnSync('taskset', ['-a', '-c', '-p', String(pinning.cores.rest), String(process.pid)]);
   const running = new Map<ChildProcess, Promise<unknown>>();
   process.once('exit', () => {
     for (const child of running.keys()) child.kill('SIGKILL');
@@ -58,6 +61,18 @@ export function createStage() {
         once(child, 'exit').then(() => running.delete(child)),
       );
       return watch(file, child);
+    },
+
+    /**
+     * How many cores others use, from now until it is asked, while the programs that run now go on: what slows these down
+     * without being theirs.
+     */
+    watchOthers(): () => number {
+      const pids = [process.pid, ...[...running.keys()].map(({ pid }) => pid!)];
+      const readOthersMs = () => readMachineCpuMs() - pids.reduce((sum, pid) => sum + readCpuMs(pid), 0);
+      const othersMs = readOthersMs();
+      const startedAt = performance.now();
+      return () => Math.max(0, readOthersMs() - othersMs) / (performance.now() - startedAt);
     },
 
     /** Ends all programs at once: nothing that they hold is worth a farewell. */
