@@ -172,7 +172,7 @@ describe('accepting a workflow in one call', () => {
   it('believes the orchestrator rather than its own clock when a window is about to end', async () => {
     const token = pair.addKey({ limit: 5n, used: 5n, resetsAt: new Date(Date.now() - 2_000) });
     fake.onCall('acceptWorkflow', () => {
-      const quota = { limit: 5n, used: 5n, windowSeconds: 3600n, resetsIn: { seconds: 9n, nanos: 999_001 } };
+      const quota = { limit: 5n, used: 5n, windowSeconds: 3600n, resetsIn: { seconds: 9n, nanos: 500_000_001 } };
       throw refusal(Code.ResourceExhausted, 'QUOTA_EXCEEDED', 'no submissions left', quota);
     });
     const refused = await pair.submit(token);
