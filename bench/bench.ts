@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { exitWith } from '../src/bin/program.ts';
 import { EX_UNAVAILABLE, EX_USAGE, StartupError } from '../src/shared/startup-error.ts';
+import { benchArtifacts } from './artifacts.ts';
 import { benchAuth } from './auth.ts';
 import { benchSse } from './sse.ts';
 import { formatReport } from './support/format-report.ts';
@@ -18,6 +19,7 @@ const RESULTS = new URL('results/', import.meta.url);
 const AREAS: Readonly<Record<string, (stage: Stage, effort: Effort) => Promise<AreaReport>>> = {
   sse: benchSse,
   auth: benchAuth,
+  artifacts: benchArtifacts,
 };
 
 // npm run bench -- [area…] [--rounds N] [--quick]

@@ -47,6 +47,28 @@ export function createHeldWorkflow(index: number): HeldWorkflow {
   return { id, answer: frame(WorkflowSchema, workflow), snapshot: frame(WorkflowEventSchema, snapshot) };
 }
 
+/** A file as the workflow that made it records it. */
+export interface OutputFile {
+  readonly uri: string;
+  readonly sizeBytes: number;
+  /** Lower-case hex; empty: not recorded. */
+  readonly sha256: string;
+}
+
+/** A finished workflow as GetWorkflow answers it. */
+export function createFinishedWorkflow(id: string, files: readonly OutputFile[]): Buffer {
+  const outputs = files.map((file) => ({ ...file, sizeBytes: BigInt(file.sizeBytes), contentType: 'chemical/x-cif' }));
+  const workflow = create(WorkflowSchema, {
+    id,
+    spec: { name: 'finished', steps: [{ id: 'fold', tool: 'boltz', params: {} }] },
+    state: JobState.SUCCEEDED,
+    stepStatuses: [{ stepId: 'fold', state: JobState.SUCCEEDED, fraction: 1, outputs, finishedAt: CREATED_AT }],
+    createdAt: CREATED_AT,
+    updatedAt: CREATED_AT,
+  });
+  return frame(WorkflowSchema, workflow);
+}
+
 /** A step's progress with a design, as a running step reports it. */
 export function createStepUpdate(workflowId: string, eventId: bigint): Buffer {
   const value = {

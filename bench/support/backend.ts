@@ -9,10 +9,12 @@ import {
 } from '../../src/gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 import { answerMessages } from './answer-messages.ts';
 import {
+  createFinishedWorkflow,
   createHeldWorkflow,
   createKeyAnswer,
   createStepUpdate,
   type HeldWorkflow,
+  type OutputFile,
   UNKNOWN_KEY_ANSWER,
 } from './backend-data.ts';
 
@@ -26,6 +28,8 @@ export type BackendMessage =
   | { readonly emit: { readonly each: number; readonly perSecond: number } }
   /** To know these keys, too, by the hashes that it is asked for. */
   | { readonly know: { readonly keyHashes: readonly string[]; readonly isLimited: boolean } }
+  /** A workflow that is finished and made these files. */
+  | { readonly finish: { readonly id: string; readonly files: readonly OutputFile[] } }
   /** To say how many keys it was asked for since it was asked this, and to begin anew. */
   | { readonly lookups: true };
 
@@ -49,6 +53,7 @@ const GRPC_UNIMPLEMENTED = '12';
 const TICK_MS = 5;
 
 const entries = new Map<string, Entry>();
+const finished = new Map<string, Buffer>();
 const keyAnswers = new Map<string, Buffer>();
 const lookups = new Map<string, number>();
 
@@ -76,8 +81,9 @@ function emitNext(entry: Entry): void {
 function serve(stream: ServerHttp2Stream, path: string, body: Buffer): void {
   const message = body.subarray(5);
   if (path === rpcPath('getWorkflow')) {
-    const entry = entries.get(fromBinary(GetWorkflowRequestSchema, message).workflowId);
-    if (entry) answer(stream, entry.answer);
+    const { workflowId } = fromBinary(GetWorkflowRequestSchema, message);
+    const workflow = entries.get(workflowId)?.answer ?? finished.get(workflowId);
+    if (workflow) answer(stream, workflow);
     else refuse(stream, GRPC_NOT_FOUND);
   } else if (path === rpcPath('authenticateApiKey')) {
     const { keyHash } = fromBinary(AuthenticateApiKeyRequestSchema, message);
@@ -140,6 +146,9 @@ answerMessages<BackendMessage>(async (message): Promise<BackendAnswer> => {
     }
   } else if ('emit' in message) {
     await emit(message.emit);
+  } else if ('finish' in message) {
+    const { id, files } = message.finish;
+    finished.set(id, createFinishedWorkflow(id, files));
   } else if ('know' in message) {
     const { keyHashes, isLimited } = message.know;
     for (const keyHash of keyHashes) keyAnswers.set(keyHash, createKeyAnswer(keyAnswers.size, isLimited));

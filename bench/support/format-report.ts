@@ -10,10 +10,11 @@ export function formatReport({ area, title, rows, checks = [], rounds, notes }: 
 function formatRows(rows: readonly Row[]): string {
   const peers = [...new Set(rows.flatMap((row) => Object.keys(row.peers)))];
   const head = ['', 'gateway', 'limit', '', ...peers.flatMap((peer) => [peer, `gateway/${peer}`, 'of the rounds'])];
-  const body = rows.map(({ label, unit, limit, ratioLimit, gateway, passed, peers: others }) => {
+  const body = rows.map(({ label, unit, limit, ratioLimit, ratioFloor, gateway, passed, peers: others }) => {
     const limits = [
       ...(limit === undefined ? [] : [`${limit} ${unit}`]),
       ...(ratioLimit === undefined ? [] : [`×${ratioLimit}`]),
+      ...(ratioFloor === undefined ? [] : [`≥ ×${ratioFloor}`]),
     ];
     const compared = peers.flatMap((peer) => {
       const other = others[peer];

@@ -10,6 +10,8 @@ export interface Measure {
   readonly limit?: number;
   /** What it may take at most of what each peer takes. */
   readonly ratioLimit?: number;
+  /** What it must reach of what each peer reaches. */
+  readonly ratioFloor?: number;
 }
 
 /** The medians of a measure over all rounds. */
@@ -62,7 +64,7 @@ export function summarize(
   peers: readonly string[] = Object.keys(rounds[0] ?? {}).filter((peer) => peer !== program),
 ): Row[] {
   return measures.map((measure) => {
-    const { limit = Number.POSITIVE_INFINITY, ratioLimit = Number.POSITIVE_INFINITY } = measure;
+    const { limit = Number.POSITIVE_INFINITY, ratioLimit = Number.POSITIVE_INFINITY, ratioFloor = 0 } = measure;
     const read = (name: string) => rounds.map((round) => round[name]![measure.name]!);
     const own = read(program);
     const gateway = median(own);
@@ -78,7 +80,7 @@ export function summarize(
       program,
       gateway,
       peers: Object.fromEntries(compared),
-      passed: gateway <= limit && compared.every(([, { ratio }]) => ratio <= ratioLimit),
+      passed: gateway <= limit && compared.every(([, { ratio }]) => ratio <= ratioLimit && ratio >= ratioFloor),
     };
   });
 }
@@ -99,7 +101,7 @@ export function check(
 
 /** For a run that is too short to judge by. */
 export function withoutLimits(measures: readonly Measure[]): Measure[] {
-  return measures.map(({ limit, ratioLimit, ...measure }) => measure);
+  return measures.map(({ limit, ratioLimit, ratioFloor, ...measure }) => measure);
 }
 
 /** The middle value; of an even number, the mean of the two in the middle. */
