@@ -49,6 +49,12 @@ export const gatewaySettings = {
   R2_BUCKET: setting.text('foldforge', 'the one bucket that artifacts are served from'),
   R2_ACCESS_KEY_ID: setting.secret('', "the store's access key"),
   R2_SECRET_ACCESS_KEY: setting.secret('', "the store's secret key"),
+  R2_FORCE_PATH_STYLE: setting.flag('true', 'the bucket stands in the path of a URL rather than before its host name'),
+  ARTIFACT_DELIVERY: setting.choice(
+    ['proxy', 'redirect'],
+    'proxy',
+    'proxy: downloads go through the gateway; redirect: clients get a link to the store, which they must be able to reach, for 60 s',
+  ),
   STRIPE_SECRET_KEY: setting.secret('', 'key of the Stripe account that sells credits; empty: checkout answers 503'),
   STRIPE_WEBHOOK_SECRETS: setting.secretList(
     '',

@@ -44,6 +44,12 @@ export const ERRORS = {
     retryable: 'never',
     sentence: 'the orchestrator does not support this call',
   },
+  STORE_UNAVAILABLE: {
+    status: 502,
+    title: 'Object store unavailable',
+    retryable: 'safe',
+    sentence: 'the object store is unavailable for the moment',
+  },
   STORE_ERROR: {
     status: 502,
     title: 'Object store error',

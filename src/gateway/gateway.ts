@@ -5,6 +5,7 @@ import { drain, listen } from '../shared/listen.ts';
 import type { Log } from '../shared/log.ts';
 import { createAcceptance } from './access/acceptance.ts';
 import { createApiKeys } from './access/api-keys.ts';
+import { createArtifactRecords } from './access/artifact-records.ts';
 import { createKeyWatch } from './access/key-watch.ts';
 import { createStaticTokens } from './access/static-tokens.ts';
 import { createStreamSlots } from './access/stream-slots.ts';
@@ -65,8 +66,10 @@ export async function startGateway(
     bucket: config.R2_BUCKET,
     accessKeyId: config.R2_ACCESS_KEY_ID,
     secretAccessKey: config.R2_SECRET_ACCESS_KEY,
+    pathStyle: config.R2_FORCE_PATH_STYLE,
     connectTimeoutMs: config.OBJECT_STORE_CONNECT_TIMEOUT_SECONDS,
     answerTimeoutMs: config.OBJECT_STORE_READ_TIMEOUT_SECONDS,
+    onFailure: (reason) => metrics.storeFailures.inc({ reason }),
   });
   const payments = await createPayments({
     secretKey: config.STRIPE_SECRET_KEY,
@@ -122,8 +125,14 @@ export async function startGateway(
     }),
     events: createEventRoutes({ orchestrator, hub, slots, tickets, metrics, lifecycle, limits, logFault }),
     artifacts: createArtifactRoutes({
-      orchestrator,
+      records: createArtifactRecords({
+        orchestrator,
+        bucket: config.R2_BUCKET,
+        ttlMs: config.AUTH_CACHE_TTL_SECONDS,
+      }),
       store,
+      metrics,
+      delivery: config.ARTIFACT_DELIVERY,
       idleMs: config.OBJECT_STORE_READ_TIMEOUT_SECONDS,
       logFault,
     }),

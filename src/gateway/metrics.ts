@@ -49,6 +49,12 @@ export function createMetrics() {
       labelNames: ['result'],
       registers,
     }),
+    storeFailures: new Counter({
+      name: 'foldforge_gateway_object_store_failures_total',
+      help: 'Downloads that failed on the side of the object store, by reason.',
+      labelNames: ['reason'],
+      registers,
+    }),
     stripeEvents: new Counter({
       name: 'foldforge_gateway_stripe_events_total',
       help: 'Events that came to the webhook: credited, replayed, ignored, refused, damaged or failed.',

@@ -34,6 +34,7 @@ export const orchestratorSettings = {
   R2_BUCKET: text('foldforge', 'bucket that artifacts go to'),
   R2_ACCESS_KEY_ID: secret('', 'access key of the object store'),
   R2_SECRET_ACCESS_KEY: secret('', 'secret key of the object store'),
+  R2_FORCE_PATH_STYLE: flag('true', 'the bucket stands in the path of a URL rather than before its host name'),
   BILLING_ENABLED: flag('false', 'debit credits on submit'),
   PRICE_PER_STEP: price('10', `credits per step, clamped to 0..${MAX_PRICE}`),
   MOCK_STEP_SECONDS: seconds('3', 'about how long each step of the mock runner takes', { min: 0, max: 3600 }),
@@ -53,6 +54,7 @@ export interface ObjectStoreConfig {
   readonly bucket: string;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
+  readonly pathStyle: boolean;
 }
 
 export interface BillingConfig {
@@ -91,6 +93,7 @@ export function readOrchestratorConfig(environment: Environment): OrchestratorCo
       bucket: values.R2_BUCKET,
       accessKeyId: values.R2_ACCESS_KEY_ID,
       secretAccessKey: values.R2_SECRET_ACCESS_KEY,
+      pathStyle: values.R2_FORCE_PATH_STYLE,
     },
     billing: { enabled: values.BILLING_ENABLED, pricePerStep: values.PRICE_PER_STEP },
     mockStepSeconds: values.MOCK_STEP_SECONDS / 1000,

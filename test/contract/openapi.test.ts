@@ -164,7 +164,14 @@ describe('openapi.yaml', () => {
         limits,
         logFault: nothing,
       }),
-      artifacts: createArtifactRoutes({ orchestrator: nothing, store: nothing, idleMs: 1, logFault: nothing }),
+      artifacts: createArtifactRoutes({
+        records: nothing,
+        store: nothing,
+        metrics: nothing,
+        delivery: 'proxy',
+        idleMs: 1,
+        logFault: nothing,
+      }),
       billing: createBillingRoutes({ orchestrator: nothing, payments: nothing, topUps: nothing }),
       health: createHealthRoutes({ contract: nothing, lifecycle: nothing, metrics: nothing, readiness: nothing }),
     } as unknown as AppParts;

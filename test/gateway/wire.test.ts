@@ -52,7 +52,7 @@ describe('wire', () => {
     fc.assert(
       fc.property(size, bound, bound, (sizeBytes, first, last) => {
         const bytes = Array.from({ length: sizeBytes }, (_, index) => index);
-        const range = parseRange(`bytes=${first ?? ''}-${last ?? ''}`, sizeBytes);
+        const range = parseRange(`bytes=${first ?? ''}-${last ?? ''}`, BigInt(sizeBytes));
         if (first === undefined && last === undefined) return assert.equal(range, undefined);
         if (first !== undefined && last !== undefined && last < first) return assert.equal(range, undefined);
         const expected =
@@ -61,9 +61,18 @@ describe('wire', () => {
             : bytes.slice(first, (last ?? sizeBytes) + 1);
         if (first === undefined && last === 0) expected.length = 0;
         if (expected.length === 0) return assert.equal(range, 'unsatisfiable');
-        assert.deepEqual(range, { first: expected[0], last: expected.at(-1) });
+        assert.deepEqual(range, { first: BigInt(expected[0]!), last: BigInt(expected.at(-1)!) });
       }),
     );
+  });
+
+  it('cuts ranges of files that are larger than a number can count', () => {
+    const sizeBytes = 2n ** 64n - 1n;
+    const range = (header: string) => parseRange(header, sizeBytes);
+    assert.deepEqual(range('bytes=-1'), { first: sizeBytes - 1n, last: sizeBytes - 1n });
+    assert.deepEqual(range('bytes=9007199254740993-'), { first: 9_007_199_254_740_993n, last: sizeBytes - 1n });
+    assert.deepEqual(range(`bytes=0-${'9'.repeat(100)}`), { first: 0n, last: sizeBytes - 1n });
+    assert.equal(range(`bytes=${sizeBytes}-`), 'unsatisfiable');
   });
 
   it('decodes an artifact key once, and finds nothing else in the path', () => {

@@ -31,7 +31,7 @@ describe('createArtifactWriter', () => {
 
   const writerTo = (change: Partial<Parameters<typeof createArtifactWriter>[0]> = {}) => {
     const { url: endpoint, bucket, accessKeyId, secretAccessKey } = store;
-    return createArtifactWriter({ endpoint, region, bucket, accessKeyId, secretAccessKey, ...change });
+    return createArtifactWriter({ endpoint, region, bucket, accessKeyId, secretAccessKey, pathStyle: true, ...change });
   };
 
   it('stores a file under its digest and answers with its record', async () => {

@@ -71,10 +71,10 @@ export async function startLeakyStore(canaries: Canaries, file: string) {
     const failure = failures[mood ?? name];
     if (failure) return void failure(request, response);
     const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? [];
-    const part = first === undefined ? file : file.slice(Number(first), Number(last) + 1);
-    response
-      .writeHead(first === undefined ? 200 : 206, { ...whole, 'Content-Length': Buffer.byteLength(part) })
-      .end(part);
+    if (first === undefined) return void response.writeHead(200, whole).end(file);
+    const part = file.slice(Number(first), Number(last) + 1);
+    const range = { 'Content-Length': part.length, 'Content-Range': `bytes ${first}-${last}/${file.length}` };
+    response.writeHead(206, { ...whole, ...range }).end(part);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;

@@ -1,68 +1,74 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
+import type { ArtifactRecords } from '../access/artifact-records.ts';
 import type { Facts, RequestContext } from '../context.ts';
 import { GatewayError } from '../errors.ts';
+import type { Metrics } from '../metrics.ts';
 import type { ArtifactStore } from '../upstream/artifact-store.ts';
-import type { Orchestrator } from '../upstream/orchestrator.ts';
-import { parseArtifactKey } from '../wire/artifact-key.ts';
-import { type ArtifactRecord, artifactHeaders, findArtifact, validators } from '../wire/artifact-record.ts';
-import { matchesEntityTag } from '../wire/entity-tags.ts';
+import { contentDisposition, parseArtifactKey } from '../wire/artifact-key.ts';
+import { type ArtifactRecord, artifactHeaders, validators } from '../wire/artifact-record.ts';
+import { isNotModified, isSameVersion } from '../wire/conditions.ts';
 import { type ByteRange, parseRange } from '../wire/ranges.ts';
 import { transfer } from './transfer.ts';
 
 interface ArtifactParts {
-  readonly orchestrator: Pick<Orchestrator, 'getWorkflow'>;
+  readonly records: ArtifactRecords;
   readonly store: ArtifactStore;
+  readonly metrics: Pick<Metrics, 'storeFailures'>;
+  /** `redirect`: the client gets the bytes from the store itself. */
+  readonly delivery: 'proxy' | 'redirect';
   /** How long the store may be silent in the middle of a file, in milliseconds. */
   readonly idleMs: number;
   readonly logFault: (error: GatewayError, request: Pick<Facts, 'requestId' | 'route'>) => void;
 }
 
 /** Handler of the tag `artifacts`. The store is asked only for keys that this caller's workflow made. */
-export function createArtifactRoutes({ orchestrator, store, idleMs, logFault }: ArtifactParts) {
+export function createArtifactRoutes({ records, store, metrics, delivery, idleMs, logFault }: ArtifactParts) {
   async function findRecord(c: RequestContext): Promise<ArtifactRecord> {
+    const { input, caller, call } = c.var;
     const key = parseArtifactKey(c.env.incoming.url ?? '');
-    const workflow = await orchestrator.getWorkflow({ workflowId: c.var.input.params.id! }, c.var.call);
-    const record = key === undefined ? undefined : findArtifact(workflow, store.bucket, key);
+    const record = await records.find(input.params.id!, key, caller, call);
     if (!record) throw new GatewayError('NOT_FOUND', 'not found');
     store.requireConfigured();
     return record;
+  }
+
+  async function redirect({ key, contentType }: ArtifactRecord): Promise<Response> {
+    const link = await store.linkTo({ key, contentType, contentDisposition: contentDisposition(key) });
+    return new Response(null, { status: 302, headers: { Location: link } });
+  }
+
+  async function pass(c: RequestContext, record: ArtifactRecord, range: ByteRange | undefined): Promise<Response> {
+    const { outgoing } = c.env;
+    const { key, sizeBytes } = record;
+    const { signal } = c.var.call;
+    const body = await store.open({ key, range, sizeBytes, signal });
+    outgoing.writeHead(range ? 206 : 200, artifactHeaders(record, range));
+    const onBroken = (error: Error) => {
+      metrics.storeFailures.inc({ reason: 'broken' });
+      const fault = new GatewayError('STORE_ERROR', `a transfer broke off: ${error.message}`, { cause: error });
+      c.set('brokenBy', fault);
+      logFault(fault, c.var);
+    };
+    await transfer({ body, outgoing, idleMs, onBroken });
+    return RESPONSE_ALREADY_SENT;
   }
 
   return {
     async downloadArtifact(c: RequestContext): Promise<Response> {
       const record = await findRecord(c);
       const { headers } = c.var.input;
-      if (record.etag && matchesEntityTag(headers['if-none-match'], record.etag)) {
-        return new Response(null, { status: 304, headers: validators(record.etag) });
-      }
-      const { incoming, outgoing } = c.env;
+      if (isNotModified(headers, record)) return new Response(null, { status: 304, headers: validators(record) });
       // A range is for GET alone.
-      if (incoming.method === 'HEAD') return new Response(null, { headers: artifactHeaders(record, undefined) });
-      const range = readRange(headers, record);
-      const answerHeaders = artifactHeaders(record, range);
-      const status = range ? 206 : 200;
-      const { key, sizeBytes: wholeBytes } = record;
-      const sizeBytes = range ? range.last - range.first + 1 : wholeBytes;
-      const body = await store.open({ key, range, sizeBytes, signal: c.var.call.signal });
-      outgoing.writeHead(status, answerHeaders);
-      const onBroken = (error: Error) => {
-        const fault = new GatewayError('STORE_ERROR', `a transfer broke off: ${error.message}`, { cause: error });
-        c.set('brokenBy', fault);
-        logFault(fault, c.var);
-      };
-      await transfer({ body, outgoing, idleMs, onBroken });
-      return RESPONSE_ALREADY_SENT;
+      if (c.env.incoming.method === 'HEAD') return new Response(null, { headers: artifactHeaders(record, undefined) });
+      const range = isSameVersion(headers, record) ? parseRange(headers.range, record.sizeBytes) : undefined;
+      if (range === 'unsatisfiable') {
+        throw new GatewayError('RANGE_NOT_SATISFIABLE', 'the range lies outside the file', {
+          headers: { 'Content-Range': `bytes */${record.sizeBytes}` },
+        });
+      }
+      // The store knows nothing of our ETag, so it could not tell whether a range is still to be kept.
+      const isRedirected = delivery === 'redirect' && headers['if-range'] === undefined;
+      return isRedirected ? redirect(record) : pass(c, record, range);
     },
   };
-}
-
-/** The one range that was asked for (RFC 9110, section 14.2), unless If-Range names another version. */
-function readRange(headers: Readonly<Record<string, string>>, record: ArtifactRecord): ByteRange | undefined {
-  const ifRange = headers['if-range'];
-  if (ifRange !== undefined && (record.etag === '' || ifRange.trim() !== record.etag)) return undefined;
-  const range = parseRange(headers.range, record.sizeBytes);
-  if (range !== 'unsatisfiable') return range;
-  throw new GatewayError('RANGE_NOT_SATISFIABLE', 'the range lies outside the file', {
-    headers: { 'Content-Range': `bytes */${record.sizeBytes}` },
-  });
 }

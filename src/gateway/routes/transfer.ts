@@ -1,8 +1,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { readDirectly } from '../upstream/direct-reads.ts';
 
 /** A pipeline alone listens ten times; Node warns at eleven. */
 const LISTENERS = 20;
+/** From which size on it is worth a connection to the store to read directly, in bytes. */
+const DIRECT_BYTES = 4 * 1024 * 1024;
+/** How much of a file may wait for the client, in bytes. */
+const WAITING_BYTES = 131_072;
+/** A smaller read is not worth the buffer that it would hold while it waits, in bytes. */
+const SMALL_BYTES = 32_768;
 
 interface Transfer {
   readonly body: IncomingMessage;
@@ -27,12 +35,59 @@ export async function transfer({ body, outgoing, idleMs, onBroken }: Transfer): 
   let heard = { bytes: socket.bytesRead, at: performance.now() };
   const watch = setInterval(() => {
     // The time a client takes is not the sender's silence.
-    if (socket.bytesRead !== heard.bytes || outgoing.writableNeedDrain) {
+    if (socket.bytesRead !== heard.bytes || outgoing.writableNeedDrain || outgoing.writableLength > WAITING_BYTES) {
       heard = { bytes: socket.bytesRead, at: performance.now() };
     } else if (performance.now() - heard.at > idleMs) {
       body.destroy(new Error(`nothing came for ${idleMs} ms`));
     }
   }, idleMs / 4);
-  await pipeline(body, outgoing).catch(() => undefined);
+  const sizeBytes = Number(body.headers['content-length']);
+  // What came in one piece with the head has reached the body by then.
+  await nextTurn();
+  await ((sizeBytes >= DIRECT_BYTES && passDirectly(body, outgoing, sizeBytes)) ||
+    pipeline(body, outgoing).catch(() => undefined));
   clearInterval(watch);
+}
+
+/** Undefined when it is not possible. */
+function passDirectly(body: IncomingMessage, outgoing: ServerResponse, sizeBytes: number): Promise<void> | undefined {
+  // Whatever is over before it began, a pipeline notices.
+  if (body.destroyed || outgoing.destroyed) return undefined;
+  const { socket } = body;
+  let left = sizeBytes;
+  let isStopped = false;
+  const readOn = () => {
+    if (!isStopped || outgoing.writableLength > WAITING_BYTES) return;
+    isStopped = false;
+    socket.resume();
+  };
+  const pass = (bytes: Buffer, release: () => void) => {
+    const part = bytes.subarray(0, left);
+    left -= part.length;
+    const isCopied = part.length < SMALL_BYTES && outgoing.writableLength > 0;
+    const kept = isCopied ? Buffer.from(part) : part;
+    if (isCopied) release();
+    outgoing.write(kept, () => {
+      if (!isCopied) release();
+      readOn();
+    });
+    if (left === 0) {
+      outgoing.end();
+      body.destroy();
+    }
+    isStopped = outgoing.writableLength > WAITING_BYTES;
+    return !isStopped;
+  };
+  if (!readDirectly(body, pass)) return undefined;
+  // What had come with the head.
+  for (let bytes = body.read(); bytes !== null; bytes = body.read()) pass(bytes, () => undefined);
+  return new Promise((resolve) => {
+    outgoing.once('close', () => {
+      body.destroy();
+      resolve();
+    });
+    body.once('close', () => {
+      if (left > 0) outgoing.destroy();
+    });
+  });
 }

@@ -1,7 +1,13 @@
-import type { IncomingMessage } from 'node:http';
-import type { S3Client } from '@aws-sdk/client-s3';
+import { Agent as HttpAgent, type IncomingMessage } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import type { GetObjectCommandInput, S3Client } from '@aws-sdk/client-s3';
 import { GatewayError } from '../errors.ts';
-import type { ByteRange } from '../wire/ranges.ts';
+import { type ByteRange, bytesOf, rangeText } from '../wire/ranges.ts';
+import { allowDirectReads } from './direct-reads.ts';
+import { fromStore, isWorthAnother, type StoreFailure } from './store-errors.ts';
+
+/** How long the link to an object is good, in seconds. */
+const LINK_SECONDS = 60;
 
 export interface ArtifactStoreSettings {
   /** Empty: no store. */
@@ -10,83 +16,115 @@ export interface ArtifactStoreSettings {
   readonly bucket: string;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
+  /** `https://endpoint/bucket/key` rather than `https://bucket.endpoint/key`. */
+  readonly pathStyle: boolean;
   readonly connectTimeoutMs: number;
-  /** Bound of the time until the first byte of an answer. */
+  /** Bound of the time until an answer has begun, and until an error is complete. */
   readonly answerTimeoutMs: number;
+  readonly onFailure: (failure: StoreFailure) => void;
 }
 
 export interface ArtifactStore {
-  readonly bucket: string;
   /** Throws NOT_CONFIGURED when there is no store. */
   readonly requireConfigured: () => void;
   /**
-   * Opens an object, or a part of it, as a stream of exactly `sizeBytes` bytes. Aborting `signal` closes the
-   * connection. Throws NOT_CONFIGURED, STORE_ERROR, or DEADLINE_EXCEEDED.
+   * Opens an object of `sizeBytes` bytes, or a part of it, as a stream of exactly that. Aborting `signal` closes the
+   * connection. Throws NOT_CONFIGURED, STORE_ERROR, STORE_UNAVAILABLE or DEADLINE_EXCEEDED.
    */
   readonly open: (object: {
     readonly key: string;
     readonly range: ByteRange | undefined;
-    readonly sizeBytes: number;
+    readonly sizeBytes: bigint;
     readonly signal: AbortSignal;
   }) => Promise<IncomingMessage>;
+  /** The URL from which whoever has it can get the object for a minute, under these headers. Throws NOT_CONFIGURED. */
+  readonly linkTo: (object: {
+    readonly key: string;
+    readonly contentType: string;
+    readonly contentDisposition: string;
+  }) => Promise<string>;
   readonly close: () => void;
 }
 
 /** The one bucket of the settings, over S3. The SDK is loaded only when there is a store. */
 export async function createArtifactStore(settings: ArtifactStoreSettings): Promise<ArtifactStore> {
-  const { bucket } = settings;
+  const { bucket, onFailure } = settings;
   if (settings.endpoint === '') {
     const requireConfigured = () => {
       throw new GatewayError('NOT_CONFIGURED', 'R2_ENDPOINT is not set');
     };
-    return { bucket, requireConfigured, open: async () => requireConfigured(), close: () => undefined };
+    const refuse = async () => requireConfigured();
+    return { requireConfigured, open: refuse, linkTo: refuse, close: () => undefined };
   }
   const { GetObjectCommand, S3Client } = await import('@aws-sdk/client-s3');
+  const { getSignedUrl } = await import('@aws-sdk/s3-request-presigner');
   const client: S3Client = new S3Client({
     endpoint: settings.endpoint,
     region: settings.region,
     credentials: { accessKeyId: settings.accessKeyId, secretAccessKey: settings.secretAccessKey },
-    forcePathStyle: true,
+    forcePathStyle: settings.pathStyle,
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
-    // The silence in the middle of a file is watched by who passes it on: a client may be the one that is slow.
     requestHandler: {
       connectionTimeout: settings.connectTimeoutMs,
-      requestTimeout: settings.answerTimeoutMs,
-      throwOnRequestTimeout: true,
+      // The silence in the middle of a file is watched by who passes it on: a client may be the one that is slow.
       socketTimeout: 0,
+      // The SDK's 50 are soon all taken by readers that are slow.
+      httpAgent: allowDirectReads(new HttpAgent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY })),
+      httpsAgent: allowDirectReads(new HttpsAgent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY })),
     },
-    maxAttempts: 2,
+    // The second attempt is ours: the SDK would also repeat what took too long.
+    maxAttempts: 1,
   });
 
+  async function get(input: GetObjectCommandInput, signal: AbortSignal): Promise<IncomingMessage> {
+    return send(input, signal).catch((error: unknown) => {
+      if (signal.aborted || !isWorthAnother(error)) throw error;
+      return send(input, signal);
+    });
+  }
+
+  // The bound is ours: the SDK's covers the head of an answer, but not the body of an error, which it reads to its end.
+  async function send(input: GetObjectCommandInput, signal: AbortSignal): Promise<IncomingMessage> {
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), settings.answerTimeoutMs);
+    try {
+      const abortSignal = AbortSignal.any([signal, late.signal]);
+      const object = await client.send(new GetObjectCommand(input), { abortSignal });
+      return object.Body as unknown as IncomingMessage;
+    } catch (error) {
+      if (!late.signal.aborted) throw error;
+      throw new DOMException(`no answer came within ${settings.answerTimeoutMs} ms`, 'TimeoutError');
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   return {
-    bucket,
     requireConfigured: () => undefined,
     async open({ key, range, sizeBytes, signal }) {
-      const part = range && { Range: `bytes=${range.first}-${range.last}` };
-      try {
-        const object = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key, ...part }), {
-          abortSignal: signal,
-        });
-        const body = object.Body as unknown as IncomingMessage;
-        if (object.ContentLength !== sizeBytes) {
-          body.destroy();
-          throw new Error(`the object has ${object.ContentLength} bytes where its record says ${sizeBytes}`);
-        }
-        return body;
-      } catch (error) {
-        throw fromStore(error, signal);
-      }
+      const part = range && { Range: `bytes=${rangeText(range)}` };
+      const body = await get({ Bucket: bucket, Key: key, ...part }, signal).catch((error: unknown) => {
+        throw fromStore(error, signal, onFailure);
+      });
+      const { 'content-length': length, 'content-range': contentRange } = body.headers;
+      const expectedRange = range && `bytes ${rangeText(range)}/${sizeBytes}`;
+      if (length === String(bytesOf(range, sizeBytes)) && contentRange === expectedRange) return body;
+      body.destroy();
+      onFailure('mismatch');
+      const what = contentRange ?? (length === undefined ? 'an unknown number of bytes' : `${length} bytes`);
+      throw new GatewayError('STORE_ERROR', `the object store has ${what} of ${key}, where ${sizeBytes} were recorded`);
+    },
+    linkTo({ key, contentType, contentDisposition }) {
+      const command = new GetObjectCommand({
+        Bucket: bucket,
+        Key: key,
+        ResponseContentType: contentType,
+        ResponseContentDisposition: contentDisposition,
+        ResponseCacheControl: 'private, no-cache',
+      });
+      return getSignedUrl(client, command, { expiresIn: LINK_SECONDS });
     },
     close: () => client.destroy(),
   };
-}
-
-/** A failed call to the store. Its own words (bucket names, keys) are for the log. */
-function fromStore(thrown: unknown, signal: AbortSignal): GatewayError {
-  const { name, message } = thrown as Error;
-  const cause = { cause: thrown };
-  if (signal.aborted) return new GatewayError('CLIENT_CLOSED_REQUEST', 'the client went away', cause);
-  if (name === 'TimeoutError') return new GatewayError('DEADLINE_EXCEEDED', `the object store: ${message}`, cause);
-  return new GatewayError('STORE_ERROR', `the object store: ${name}: ${message}`, cause);
 }

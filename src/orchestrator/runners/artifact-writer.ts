@@ -13,6 +13,7 @@ export interface ArtifactStoreAddress {
   readonly bucket: string;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
+  readonly pathStyle: boolean;
 }
 
 /** Stores one file and answers with its record. `extension` has no dot. Throws when the store did not take it. */
@@ -38,7 +39,7 @@ export function createArtifactWriter(store: ArtifactStoreAddress): ArtifactWrite
     endpoint: store.endpoint,
     region: store.region,
     credentials: { accessKeyId: store.accessKeyId, secretAccessKey: store.secretAccessKey },
-    forcePathStyle: true,
+    forcePathStyle: store.pathStyle,
     // Stores other than Amazon's refuse or misread the checksum trailers that the client adds by default.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
