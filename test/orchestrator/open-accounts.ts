@@ -4,7 +4,8 @@ import type { ConnectError } from '@connectrpc/connect';
 import pg from 'pg';
 import { ErrorInfoSchema } from '../../src/gen/google/rpc/error_details_pb.ts';
 import { runApikeyCommand } from '../../src/orchestrator/accounts/apikey-command.ts';
-import { eventually, type OrchestratorClient } from './harness.ts';
+import { startTestPostgres } from '../support/postgres.ts';
+import { createScriptedRunner, eventually, type OrchestratorClient, startTestOrchestrator } from './harness.ts';
 
 export const hashOf = (rawKey: string) => createHash('sha256').update(rawKey).digest('hex');
 
@@ -113,3 +114,23 @@ export async function openAccounts(databaseUrl: string, client: OrchestratorClie
 }
 
 export type Accounts = Awaited<ReturnType<typeof openAccounts>>;
+
+export type AccountsWorld = Awaited<ReturnType<typeof startAccounts>>;
+
+/** An orchestrator that debits credits, on a database of its own, with what leaves traces in it. */
+export async function startAccounts(runner = createScriptedRunner()) {
+  const postgres = await startTestPostgres();
+  const databaseUrl = await postgres.createDatabase();
+  const orchestrator = await startTestOrchestrator(databaseUrl, runner, { BILLING_ENABLED: 'true' });
+  const accounts = await openAccounts(databaseUrl, orchestrator.client);
+  return {
+    databaseUrl,
+    orchestrator,
+    accounts,
+    async close(): Promise<void> {
+      await accounts.close();
+      await orchestrator.close();
+      await postgres.close();
+    },
+  };
+}

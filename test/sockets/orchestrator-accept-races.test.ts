@@ -8,35 +8,23 @@ import {
   type Workflow,
   WorkflowSchema,
 } from '../../src/gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
-import {
-  as,
-  createScriptedRunner,
-  eventually,
-  refusal,
-  specOf,
-  startTestOrchestrator,
-} from '../orchestrator/harness.ts';
-import { type Accounts, openAccounts, reasonOf } from '../orchestrator/open-accounts.ts';
-import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
+import { as, eventually, refusal, specOf } from '../orchestrator/harness.ts';
+import { type AccountsWorld, reasonOf, startAccounts } from '../orchestrator/open-accounts.ts';
 import { within } from '../support/waiting.ts';
 
 type Request = Omit<MessageInitShape<typeof AcceptWorkflowRequestSchema>, '$typeName' | '$unknown'>;
 
 describe('AcceptWorkflow, many at once', () => {
-  let postgres: TestPostgres;
-  let orchestrator: Awaited<ReturnType<typeof startTestOrchestrator>>;
-  let accounts: Accounts;
+  let world: AccountsWorld;
+  let orchestrator: AccountsWorld['orchestrator'];
+  let accounts: AccountsWorld['accounts'];
 
   before(async () => {
-    postgres = await startTestPostgres();
-    const databaseUrl = await postgres.createDatabase();
-    orchestrator = await startTestOrchestrator(databaseUrl, createScriptedRunner(), { BILLING_ENABLED: 'true' });
-    accounts = await openAccounts(databaseUrl, orchestrator.client);
+    world = await startAccounts();
+    ({ orchestrator, accounts } = world);
   });
   after(async () => {
-    await accounts?.close();
-    await orchestrator?.close();
-    await postgres?.close();
+    await world?.close();
   });
 
   const spec = specOf({ a: [] });

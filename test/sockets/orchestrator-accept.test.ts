@@ -9,36 +9,23 @@ import {
   type Workflow,
   WorkflowSchema,
 } from '../../src/gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
-import {
-  as,
-  collect,
-  createScriptedRunner,
-  failure,
-  refusal,
-  specOf,
-  startTestOrchestrator,
-} from '../orchestrator/harness.ts';
-import { type Accounts, openAccounts, reasonOf } from '../orchestrator/open-accounts.ts';
-import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
+import { as, collect, createScriptedRunner, failure, refusal, specOf } from '../orchestrator/harness.ts';
+import { type AccountsWorld, reasonOf, startAccounts } from '../orchestrator/open-accounts.ts';
 
 type Request = Omit<MessageInitShape<typeof AcceptWorkflowRequestSchema>, '$typeName' | '$unknown'>;
 
 describe('AcceptWorkflow', () => {
-  let postgres: TestPostgres;
-  let orchestrator: Awaited<ReturnType<typeof startTestOrchestrator>>;
-  let accounts: Accounts;
+  let world: AccountsWorld;
+  let orchestrator: AccountsWorld['orchestrator'];
+  let accounts: AccountsWorld['accounts'];
   const runner = createScriptedRunner();
 
   before(async () => {
-    postgres = await startTestPostgres();
-    const databaseUrl = await postgres.createDatabase();
-    orchestrator = await startTestOrchestrator(databaseUrl, runner, { BILLING_ENABLED: 'true' });
-    accounts = await openAccounts(databaseUrl, orchestrator.client);
+    world = await startAccounts(runner);
+    ({ orchestrator, accounts } = world);
   });
   after(async () => {
-    await accounts?.close();
-    await orchestrator?.close();
-    await postgres?.close();
+    await world?.close();
   });
   beforeEach(() => {
     runner.work = () => ({

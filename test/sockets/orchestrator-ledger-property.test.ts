@@ -5,16 +5,8 @@ import { Code, type ConnectError } from '@connectrpc/connect';
 import fc from 'fast-check';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
 import { WorkflowSpecSchema } from '../../src/gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
-import {
-  as,
-  createScriptedRunner,
-  eventually,
-  failure,
-  nothing,
-  startTestOrchestrator,
-} from '../orchestrator/harness.ts';
-import { type Accounts, openAccounts, reasonOf } from '../orchestrator/open-accounts.ts';
-import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
+import { as, createScriptedRunner, eventually, failure, nothing } from '../orchestrator/harness.ts';
+import { type AccountsWorld, reasonOf, startAccounts } from '../orchestrator/open-accounts.ts';
 import { within } from '../support/waiting.ts';
 
 const PRICE = 10n;
@@ -50,22 +42,18 @@ const arbitraryHistory = fc.array(fc.array(arbitraryAct, { minLength: 1, maxLeng
 });
 
 describe(`any history of credits (FC_SEED=${seed})`, () => {
-  let postgres: TestPostgres;
-  let orchestrator: Awaited<ReturnType<typeof startTestOrchestrator>>;
-  let accounts: Accounts;
+  let world: AccountsWorld;
+  let orchestrator: AccountsWorld['orchestrator'];
+  let accounts: AccountsWorld['accounts'];
   const runner = createScriptedRunner();
   runner.work = ({ params, attempt }) => (attempt <= Number(params.fails) ? failure('OOM') : nothing);
 
   before(async () => {
-    postgres = await startTestPostgres();
-    const databaseUrl = await postgres.createDatabase();
-    orchestrator = await startTestOrchestrator(databaseUrl, runner, { BILLING_ENABLED: 'true' });
-    accounts = await openAccounts(databaseUrl, orchestrator.client);
+    world = await startAccounts(runner);
+    ({ orchestrator, accounts } = world);
   });
   after(async () => {
-    await accounts?.close();
-    await orchestrator?.close();
-    await postgres?.close();
+    await world?.close();
   });
 
   let runs = 0;

@@ -2,37 +2,23 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { Code, type ConnectError } from '@connectrpc/connect';
-import {
-  as,
-  collect,
-  createScriptedRunner,
-  failure,
-  nothing,
-  refusal,
-  specOf,
-  startTestOrchestrator,
-} from '../orchestrator/harness.ts';
-import { type Accounts, openAccounts, reasonOf } from '../orchestrator/open-accounts.ts';
-import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
+import { as, collect, createScriptedRunner, failure, nothing, refusal, specOf } from '../orchestrator/harness.ts';
+import { type AccountsWorld, reasonOf, startAccounts } from '../orchestrator/open-accounts.ts';
 
 const PRICE = 10n;
 
 describe('credits', () => {
-  let postgres: TestPostgres;
-  let orchestrator: Awaited<ReturnType<typeof startTestOrchestrator>>;
-  let accounts: Accounts;
+  let world: AccountsWorld;
+  let orchestrator: AccountsWorld['orchestrator'];
+  let accounts: AccountsWorld['accounts'];
   const runner = createScriptedRunner();
 
   before(async () => {
-    postgres = await startTestPostgres();
-    const databaseUrl = await postgres.createDatabase();
-    orchestrator = await startTestOrchestrator(databaseUrl, runner, { BILLING_ENABLED: 'true' });
-    accounts = await openAccounts(databaseUrl, orchestrator.client);
+    world = await startAccounts(runner);
+    ({ orchestrator, accounts } = world);
   });
   after(async () => {
-    await accounts?.close();
-    await orchestrator?.close();
-    await postgres?.close();
+    await world?.close();
   });
   beforeEach(() => {
     runner.work = () => nothing;

@@ -10,39 +10,27 @@ import {
 import { ErrorInfoSchema } from '../../src/gen/google/rpc/error_details_pb.ts';
 import { type Database, openDatabase } from '../../src/orchestrator/store/database.ts';
 import { lockIdempotencyKey } from '../../src/orchestrator/store/idempotency-keys.ts';
-import {
-  as,
-  createScriptedRunner,
-  refusal,
-  specOf,
-  startTestOrchestrator,
-  untilAborted,
-} from '../orchestrator/harness.ts';
-import { type Accounts, hashOf, openAccounts, reasonOf } from '../orchestrator/open-accounts.ts';
-import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
+import { as, createScriptedRunner, refusal, specOf, untilAborted } from '../orchestrator/harness.ts';
+import { type AccountsWorld, hashOf, reasonOf, startAccounts } from '../orchestrator/open-accounts.ts';
 
 type Request = Omit<MessageInitShape<typeof AcceptWorkflowRequestSchema>, '$typeName' | '$unknown'>;
 
 describe('AcceptWorkflow refuses', () => {
-  let postgres: TestPostgres;
+  let world: AccountsWorld;
   let database: Database;
-  let orchestrator: Awaited<ReturnType<typeof startTestOrchestrator>>;
-  let accounts: Accounts;
+  let orchestrator: AccountsWorld['orchestrator'];
+  let accounts: AccountsWorld['accounts'];
   const runner = createScriptedRunner();
   runner.work = (_job, _onProgress, signal) => untilAborted(signal);
 
   before(async () => {
-    postgres = await startTestPostgres();
-    const databaseUrl = await postgres.createDatabase();
-    orchestrator = await startTestOrchestrator(databaseUrl, runner, { BILLING_ENABLED: 'true' });
-    accounts = await openAccounts(databaseUrl, orchestrator.client);
-    database = await openDatabase(databaseUrl, () => {});
+    world = await startAccounts(runner);
+    ({ orchestrator, accounts } = world);
+    database = await openDatabase(world.databaseUrl, () => {});
   });
   after(async () => {
     await database?.close();
-    await accounts?.close();
-    await orchestrator?.close();
-    await postgres?.close();
+    await world?.close();
   });
 
   const spec = specOf({ a: [], b: ['a'] });
