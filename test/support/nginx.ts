@@ -51,8 +51,8 @@ export async function startNginx<const Servers extends Readonly<Record<string, P
   };
 }
 
-// One process, which runs as whoever runs the test and is gone with one signal. Every path is below the folder.
-function configuration(blocks: readonly string[]): string {
+/** One process, which runs as whoever starts it and is gone with one signal. Every path is below the folder. */
+export function configuration(blocks: readonly string[]): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${name};`);
   return `
     daemon off;
