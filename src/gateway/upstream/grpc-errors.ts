@@ -3,6 +3,7 @@ import { QuotaSchema } from '../../gen/foldforge/orchestrator/v1/orchestrator_pb
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { type ErrorCode, GatewayError } from '../errors.ts';
 import { quotaFromProto, secondsUntilReset } from '../wire/quota.ts';
+import { StreamError } from './http2/errors.ts';
 
 const CODES: Readonly<Record<Code, ErrorCode>> = {
   [Code.Canceled]: 'INTERNAL',
@@ -28,6 +29,8 @@ const CODES: Readonly<Record<Code, ErrorCode>> = {
 const CONNECTION_CODES: Readonly<Partial<Record<Code, ErrorCode>>> = {
   [Code.Canceled]: 'UNAVAILABLE',
   [Code.Aborted]: 'UNAVAILABLE',
+  // Of whom it is said is the gateway, by something between it and the orchestrator.
+  [Code.PermissionDenied]: 'INTERNAL',
 };
 
 // What connect says of an answer that ends in the middle, or before its status: the connection was closed meanwhile.
@@ -73,7 +76,7 @@ export function fromGrpc(thrown: unknown, signal: AbortSignal): GatewayError {
 /** gRPC over HTTP/2, "Errors": a server that refuses a stream may be asked again, one that wants calm is overloaded. */
 function connectionCode(error: ConnectError): ErrorCode {
   const { code, message } = (error.cause ?? {}) as { code?: unknown; message?: string };
-  if (error.code === Code.Internal && typeof code === 'string') {
+  if (error.code === Code.Internal && (typeof code === 'string' || error.cause instanceof StreamError)) {
     return message?.includes('NGHTTP2_ENHANCE_YOUR_CALM') ? 'OVERLOADED' : 'UNAVAILABLE';
   }
   if (CUT_SHORT.test(error.rawMessage)) return 'UNAVAILABLE';

@@ -28,12 +28,12 @@ interface Member {
  * As many HTTP/2 connections as the open streams need. Node keeps a stream that is over the server's limit waiting, for
  * as long as the others live; here it goes to another connection. For connect's transports, as their session manager.
  */
-export function createSessionPool(endpoint: string, options: Http2SessionOptions) {
+export function createSessionPool(endpoint: string, options: Http2SessionOptions, ca?: string) {
   const members = new Set<Member>();
   const sessions = new WeakSet<Http2Session>();
 
   function addMember(): Member {
-    const manager = new Http2SessionManager(endpoint, options, SOCKET_OPTIONS);
+    const manager = new Http2SessionManager(endpoint, options, { ...SOCKET_OPTIONS, ...(ca !== undefined && { ca }) });
     const member: Member = { manager, open: 0, limit: STREAMS_PER_CONNECTION, opening: undefined, leaving: false };
     members.add(member);
     return member;

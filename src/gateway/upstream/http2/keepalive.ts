@@ -1,0 +1,67 @@
+/** Time for the answer to a PING. */
+const ANSWER_MS = 20_000;
+const PROBE_ANSWER_MS = 5_000;
+/** A server that has said something within this time is there. */
+const PROBE_SILENCE_MS = 1_000;
+/** Servers hang up on clients that ask too often while nothing else happens. */
+const MIN_PROBE_INTERVAL_MS = 30_000;
+
+export interface KeepaliveParts {
+  /** Sends a PING. Its answer is a sign of life like everything else that is read. */
+  readonly ping: () => void;
+  /** Whether somebody waits for the server. */
+  readonly isBusy: () => boolean;
+  /** No answer came, and nothing else either. */
+  readonly onSilence: (ms: number) => void;
+}
+
+/**
+ * Finds out that a server is gone without a word: PING (RFC 9113, section 6.7) after `intervalMs` in which streams were
+ * open and nothing came.
+ */
+export function createKeepalive(intervalMs: number, { ping, isBusy, onSilence }: KeepaliveParts) {
+  let lastRead = performance.now();
+  let lastPing = Number.NEGATIVE_INFINITY;
+  let waiting: NodeJS.Timeout | undefined;
+  const timer = setInterval(look, intervalMs);
+  timer.unref();
+
+  function look(): void {
+    if (isBusy() && performance.now() - lastRead >= intervalMs) ask(ANSWER_MS);
+  }
+
+  function ask(answerMs: number): void {
+    if (waiting) return;
+    lastPing = performance.now();
+    ping();
+    waiting = setTimeout(onSilence, answerMs, answerMs);
+    waiting.unref();
+  }
+
+  function stopWaiting(): void {
+    clearTimeout(waiting);
+    waiting = undefined;
+  }
+
+  return {
+    onRead(): void {
+      lastRead = performance.now();
+      if (waiting) stopWaiting();
+    },
+
+    /** The first stream after a silence starts the clock. */
+    onOpen(): void {
+      if (!isBusy()) lastRead = performance.now();
+    },
+
+    probe(): void {
+      const now = performance.now();
+      if (now - lastRead > PROBE_SILENCE_MS && now - lastPing > MIN_PROBE_INTERVAL_MS) ask(PROBE_ANSWER_MS);
+    },
+
+    close(): void {
+      clearInterval(timer);
+      stopWaiting();
+    },
+  };
+}
