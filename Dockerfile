@@ -4,6 +4,7 @@ COPY package.json package-lock.json ./
 RUN npm ci
 COPY scripts ./scripts
 COPY src ./src
+COPY openapi.yaml ./
 RUN npm run build
 
 # Both programs: `docker run IMAGE` is the gateway, `docker run IMAGE orchestrator …` the orchestrator.

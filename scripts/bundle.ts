@@ -1,7 +1,9 @@
 import { rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { build, type Metafile } from 'esbuild';
+import { createCompiledSpec } from './compiled-spec.ts';
 import { listLicences } from './licences.ts';
+import { ownSourceMaps } from './own-source-maps.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 
@@ -45,9 +47,10 @@ export async function bundle(outDir: string): Promise<Metafile> {
     external: NEVER_LOADED,
     // CommonJS packages load Node's own modules with require, which an ES module does not have.
     banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
-    // Not minified: the validator's parts are found by the names of their functions.
+    // Not minified: it would save little, and stack traces tell more.
     minify: false,
     legalComments: 'none',
+    plugins: [createCompiledSpec(ROOT), ownSourceMaps],
     sourcemap: true,
     sourcesContent: false,
     metafile: true,

@@ -34,6 +34,10 @@ export function readStackConfig(environment: Environment) {
   if ((gateway.R2_ENDPOINT === '') !== (orchestrator.objectStore.endpoint === '')) {
     throw new StartupError('set R2_ENDPOINT for both programs, or for neither', EX_CONFIG);
   }
+  if (gateway.WORKERS !== 1) {
+    const message = `${GATEWAY_PREFIX}WORKERS is ${gateway.WORKERS}, but npm start has one process for everything; it is for npm run gateway`;
+    throw new StartupError(message, EX_CONFIG);
+  }
   return { given, gateway, orchestrator };
 }
 

@@ -1,20 +1,22 @@
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { Hono } from 'hono';
-import type { Env, Handler, Middleware, RequestContext } from './context.ts';
-import { GatewayError } from './errors.ts';
+import type { Answer, Env, Frame, Handler, Middleware, RequestContext } from './context.ts';
+import { GatewayError, toGatewayError } from './errors.ts';
 import type { createArtifactRoutes } from './routes/artifacts.ts';
 import type { createBillingRoutes } from './routes/billing.ts';
 import type { createEventRoutes } from './routes/events.ts';
 import type { createHealthRoutes } from './routes/health.ts';
 import type { createWorkflowRoutes } from './routes/workflows.ts';
+import { sendAnswer } from './send-answer.ts';
 
 export interface AppParts {
-  readonly identify: Middleware;
-  readonly observe: Middleware;
+  readonly identify: Frame;
+  readonly observe: Frame;
   readonly authenticate: (operationId: string) => Middleware;
   readonly limitBody: Middleware;
   readonly verifyWebhook: Middleware;
   readonly validate: (operationId: string) => Middleware;
-  readonly renderError: (thrown: unknown, c: RequestContext) => Response;
+  readonly renderError: (thrown: unknown, c: RequestContext) => Answer;
   readonly workflows: ReturnType<typeof createWorkflowRoutes>;
   readonly events: ReturnType<typeof createEventRoutes>;
   readonly artifacts: ReturnType<typeof createArtifactRoutes>;
@@ -52,29 +54,69 @@ export function listRoutes({ workflows, events, artifacts, billing, health, ...p
   ];
 }
 
-/** The path of a request: identify → observe → (route) → credential → body → contract → handler; a throw is rendered. */
+/** The path of a request: route → identify → observe → credential → body → contract → handler; a throw is rendered. */
 export function createApp(parts: AppParts): Hono<Env> {
-  const app = new Hono<Env>();
-  app.use(parts.identify, parts.observe);
-  const routes = listRoutes(parts);
-  for (const [method, path, handler, ...guards] of routes) {
-    const credential = parts.authenticate(handler.name);
-    app.on(method, routerPattern(path), nameRoute(path), credential, ...guards, parts.validate(handler.name), handler);
+  const { identify, observe, renderError } = parts;
+
+  // One handler a route, which writes the answer itself: Hono's own chain costs a promise and a closure for each station.
+  function serve(route: string, stations: readonly Middleware[], handler: Handler) {
+    return async (c: RequestContext): Promise<Response> => {
+      const endIdentify = identify(c);
+      const endObserve = observe(c);
+      c.env.facts.route = route;
+      try {
+        for (const station of stations) {
+          const passing = station(c);
+          if (passing) await passing;
+        }
+        const answer = await handler(c);
+        if (answer) sendAnswer(c, answer);
+      } catch (error) {
+        const answer = renderError(error, c);
+        if (!c.env.outgoing.headersSent) sendAnswer(c, answer);
+        else {
+          // One that has begun cannot be taken back, only be seen to be broken.
+          c.env.facts.brokenBy = toGatewayError(error);
+          c.env.outgoing.destroy();
+        }
+      } finally {
+        endObserve();
+        endIdentify();
+      }
+      return RESPONSE_ALREADY_SENT;
+    };
   }
-  for (const path of new Set(routes.map(([, path]) => path))) {
-    const allow = allowedMethods(routes, path);
-    app.options(
-      routerPattern(path),
-      nameRoute(path),
-      () => new Response(null, { status: 204, headers: { Allow: allow } }),
+
+  // All methods of a path in one handler, too: where two match, Hono makes a chain of them.
+  function servePath(path: string, routes: readonly Route[]) {
+    const headers = { Allow: allowedMethods(routes) };
+    const byMethod = new Map<string, ReturnType<typeof serve>>();
+    for (const [method, , handler, ...guards] of routes) {
+      const stations = [parts.authenticate(handler.name), ...guards, parts.validate(handler.name)];
+      byMethod.set(method, serve(path, stations, handler));
+      if (method === 'GET') byMethod.set('HEAD', byMethod.get('GET')!);
+    }
+    byMethod.set(
+      'OPTIONS',
+      serve(path, [], () => ({ status: 204, headers })),
     );
-    app.all(routerPattern(path), nameRoute(path), () => {
-      throw new GatewayError('METHOD_NOT_ALLOWED', `this path allows ${allow}`, { headers: { Allow: allow } });
-    });
+    const error = new GatewayError('METHOD_NOT_ALLOWED', `this path allows ${headers.Allow}`, { headers });
+    const refuse = serve(path, [], refuseWith(error));
+    return (c: RequestContext) => (byMethod.get(c.env.incoming.method ?? '') ?? refuse)(c);
   }
-  app.notFound((c) => parts.renderError(new GatewayError('NOT_FOUND', 'not found'), c));
-  app.onError((error, c) => parts.renderError(error, c));
+
+  const app = new Hono<Env>();
+  for (const [path, routes] of Map.groupBy(listRoutes(parts), ([, path]) => path)) {
+    app.all(routerPattern(path), servePath(path, routes));
+  }
+  app.notFound(serve('unmatched', [], refuseWith(new GatewayError('NOT_FOUND', 'not found'))));
   return app;
+}
+
+function refuseWith(error: GatewayError): Handler {
+  return () => {
+    throw error;
+  };
 }
 
 /** `{id}` is one segment; `{key}` is all that is left. */
@@ -82,15 +124,8 @@ function routerPattern(path: string): string {
   return path.replace('{key}', ':key{.+}').replace('{id}', ':id');
 }
 
-function allowedMethods(routes: readonly Route[], path: string): string {
-  const methods = new Set<string>(routes.filter(([, candidate]) => candidate === path).map(([method]) => method));
+function allowedMethods(routes: readonly Route[]): string {
+  const methods = new Set<string>(routes.map(([method]) => method));
   if (methods.has('GET')) methods.add('HEAD');
   return [...methods, 'OPTIONS'].join(', ');
-}
-
-function nameRoute(path: string): Middleware {
-  return function nameRoute(c, next) {
-    c.set('route', path);
-    return next();
-  };
 }

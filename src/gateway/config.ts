@@ -1,8 +1,11 @@
+import os from 'node:os';
 import { LOG_LEVELS } from '../shared/log.ts';
 import * as setting from '../shared/settings.ts';
 import { EX_CONFIG, StartupError } from '../shared/startup-error.ts';
 
 export const GATEWAY_PREFIX = 'FOLDFORGE_GATEWAY__';
+
+const MAX_WORKERS = 256;
 
 /** Every setting of the gateway. Durations are written in seconds and read as milliseconds. */
 export const gatewaySettings = {
@@ -17,6 +20,11 @@ export const gatewaySettings = {
     '310',
     'time between pings on a connection with open calls; many gRPC servers hang up on more than one in 5 minutes',
     { min: 1 },
+  ),
+  ORCHESTRATOR_TRANSPORT: setting.choice(
+    ['direct', 'session', 'stock'],
+    'direct',
+    "what carries the calls: direct, our own HTTP/2 client; session, unary calls on node:http2; stock, connect-node's transport",
   ),
   API_KEYS_ENABLED: setting.flag('false', 'per-user API keys and quotas'),
   AUTH_CACHE_TTL_SECONDS: setting.seconds('30', 'how long a good key is remembered, and a revoked one still works'),
@@ -64,6 +72,11 @@ export const gatewaySettings = {
   STRIPE_ENDPOINT: setting.httpUrl('https://api.stripe.com', 'API of Stripe, without a path; another one for tests'),
   SHUTDOWN_DELAY_SECONDS: setting.seconds('2', 'time between readyz turning 503 and the listener closing', { min: 0 }),
   SHUTDOWN_GRACE_SECONDS: setting.seconds('25', 'time after which a shutdown cuts what is still open'),
+  WORKERS: setting.setting(
+    parseWorkers,
+    '1',
+    'processes that serve requests, on one address; `auto`: one for each core that the program may use',
+  ),
   LOG_LEVEL: setting.choice(LOG_LEVELS, 'info', 'least level that is logged'),
 } satisfies setting.Settings;
 
@@ -97,6 +110,13 @@ export function readGatewayConfig(environment: setting.Environment): GatewayConf
   }
   checkStripe(config);
   return config;
+}
+
+function parseWorkers(text: string): number {
+  if (text === 'auto') return Math.min(os.availableParallelism(), MAX_WORKERS);
+  const workers = /^\d{1,3}$/.test(text) ? Number(text) : 0;
+  if (workers >= 1 && workers <= MAX_WORKERS) return workers;
+  throw new Error(`is "${text}", but must be auto or a whole number from 1 to ${MAX_WORKERS}`);
 }
 
 function checkStripe({ STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRETS, STRIPE_ENDPOINT }: GatewayConfig): void {

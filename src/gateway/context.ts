@@ -1,5 +1,5 @@
 import type { HttpBindings } from '@hono/node-server';
-import type { Context, MiddlewareHandler } from 'hono';
+import type { Context } from 'hono';
 import type { GatewayError } from './errors.ts';
 
 /** Who is calling. The static token has neither principal nor key: it sees every tenant. */
@@ -52,9 +52,14 @@ export interface Input {
   readonly body: unknown;
 }
 
-/** Facts about this request, each set once by the station that learns it. */
+/**
+ * Facts about this request, each set once by the station that learns it: what an earlier station sets, a later one may
+ * rely on.
+ */
 export interface Facts {
   requestId: string;
+  /** What goes with every answer to this request. */
+  headers: Record<string, string>;
   /** The path template of the contract, or `unmatched`. */
   route: string;
   call: Call;
@@ -64,21 +69,33 @@ export interface Facts {
   bodyText: string;
   input: Input;
   /** The answer is an event stream. */
-  streaming: boolean;
+  streaming?: boolean;
   /** The answer waits for the workflow, so the time it takes says nothing about the gateway. */
-  waiting: boolean;
+  waiting?: boolean;
   /** What broke the answer off after its first byte, other than the client. */
-  brokenBy: GatewayError;
+  brokenBy?: GatewayError;
 }
 
 export interface Env {
-  Bindings: HttpBindings;
-  Variables: Facts;
+  Bindings: HttpBindings & { facts: Facts };
 }
 
 export type RequestContext = Context<Env>;
-export type Handler = (c: RequestContext) => Response | Promise<Response>;
-export type Middleware = MiddlewareHandler<Env>;
+/** What a request is answered with. */
+export interface Answer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array;
+}
+
+/** Answers, or has written the answer itself. */
+export type Handler = (c: RequestContext) => MaybePromise<Answer | undefined>;
+type MaybePromise<Value> = Value | Promise<Value>;
+
+/** A station on the way to the handler: it sets facts, throws or passes; it never renders. */
+export type Middleware = (c: RequestContext) => void | Promise<void>;
+/** What begins with a request; it answers with what is to be done when the handler has answered. */
+export type Frame = (c: RequestContext) => () => void;
 
 /** What the whole process knows: whether it is on its way out. */
 export interface Lifecycle {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { parse } from 'yaml';
+import { specToJson } from './spec-json.ts';
 
-const METHODS = ['get', 'head', 'post', 'put', 'patch', 'delete'] as const;
+export const METHODS = ['get', 'head', 'post', 'put', 'patch', 'delete'] as const;
 
 export interface Parameter {
   readonly name: string;
@@ -14,6 +14,7 @@ export interface Operation {
   readonly requestBody?: object;
   readonly security?: readonly Readonly<Record<string, readonly string[]>>[];
   readonly parameters?: readonly (Parameter | { readonly $ref: string })[];
+  readonly responses?: object;
 }
 
 type PathItem = { readonly [M in (typeof METHODS)[number]]?: Operation } & Pick<Operation, 'parameters'>;
@@ -22,7 +23,12 @@ type PathItem = { readonly [M in (typeof METHODS)[number]]?: Operation } & Pick<
 export interface OpenApi {
   readonly info: { readonly version: string };
   readonly paths: Readonly<Record<string, PathItem>>;
-  readonly components: { readonly parameters: Readonly<Record<string, Parameter>> };
+  readonly components: {
+    readonly parameters: Readonly<Record<string, Parameter>>;
+    readonly schemas: Readonly<Record<string, object>>;
+    readonly headers?: object;
+    readonly responses?: object;
+  };
 }
 
 /** openapi.yaml as clients get it; `document()` is a fresh copy, because the validator writes into its own. */
@@ -35,8 +41,9 @@ export interface Contract {
 
 export function readContract(file: URL): Contract {
   const yaml = readFileSync(file, 'utf8');
-  const parsed: OpenApi = parse(yaml);
-  return { version: parsed.info.version, yaml, json: JSON.stringify(parsed), document: () => structuredClone(parsed) };
+  const json = specToJson(yaml);
+  const document = (): OpenApi => JSON.parse(json);
+  return { version: document().info.version, yaml, json, document };
 }
 
 /** Every operation with its method in capitals, its path template, and its parameters with references followed. */

@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getRequestListener, type HttpBindings } from '@hono/node-server';
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { drain, listen } from '../shared/listen.ts';
 import type { Log } from '../shared/log.ts';
 import { createAcceptance } from './access/acceptance.ts';
@@ -15,7 +16,7 @@ import { createApp } from './app.ts';
 import { GATEWAY_PREFIX, type GatewayConfig } from './config.ts';
 import type { Lifecycle } from './context.ts';
 import type { Contract } from './contract.ts';
-import { createMetrics } from './metrics.ts';
+import { createMetrics, type Exposition, exposeProcess, type Metrics } from './metrics.ts';
 import { createAuthenticate } from './middleware/authenticate.ts';
 import { createIdentify } from './middleware/identify.ts';
 import { createLimitBody } from './middleware/limit-body.ts';
@@ -35,6 +36,7 @@ import { followEvents } from './upstream/follow-events.ts';
 import { createOrchestrator } from './upstream/orchestrator.ts';
 import { createPayments } from './upstream/payments.ts';
 import { createReadiness } from './upstream/readiness.ts';
+import { createJsonTranscoder } from './wire/json-transcoder/json-transcoder.ts';
 
 /** Longer than proxies keep an idle connection (nginx: 60 s), so that they never send a request into a closed one. */
 const KEEP_ALIVE_MS = 75_000;
@@ -47,17 +49,25 @@ export interface Gateway {
   readonly close: () => Promise<void>;
 }
 
+export interface GatewayParts {
+  readonly log: Log;
+  readonly contract: Contract;
+  readonly metrics?: Metrics;
+  /** What is told to scrapers, where that is more than this process knows. */
+  readonly exposition?: Exposition;
+}
+
 /** Builds the gateway from its settings and opens it. Throws a StartupError. */
 export async function startGateway(
   config: GatewayConfig,
-  { log, contract }: { log: Log; contract: Contract },
+  { log, contract, metrics = createMetrics(), exposition = exposeProcess(metrics) }: GatewayParts,
 ): Promise<Gateway> {
   const timeoutMs = config.ORCHESTRATOR_RPC_TIMEOUT_SECONDS;
-  const metrics = createMetrics();
   const lifecycle: Lifecycle = { draining: false };
   const { logFault, renderError } = createRenderErrors({ log });
-  const orchestrator = createOrchestrator({
+  const orchestrator = await createOrchestrator({
     endpoint: config.ORCHESTRATOR_ENDPOINT,
+    transport: config.ORCHESTRATOR_TRANSPORT,
     keepaliveMs: config.ORCHESTRATOR_KEEPALIVE_SECONDS,
   });
   const store = await createArtifactStore({
@@ -99,6 +109,7 @@ export async function startGateway(
   if (config.STREAM_TICKET_SECRETS.length === 0) {
     log.warn(`${GATEWAY_PREFIX}STREAM_TICKET_SECRETS is not set: stream tickets are good in this process alone`);
   }
+  const transcoder = createJsonTranscoder();
   const limits = {
     heartbeatMs: config.HEARTBEAT_SECONDS,
     bufferBytes: config.STREAM_BUFFER_BYTES,
@@ -115,11 +126,12 @@ export async function startGateway(
     }),
     limitBody: createLimitBody({ limitBytes: config.BODY_LIMIT_BYTES }),
     verifyWebhook: createVerifyWebhook({ payments, metrics }),
-    validate: await createValidate(contract),
+    validate: createValidate(contract),
     renderError,
     workflows: createWorkflowRoutes({
       orchestrator,
-      acceptance: createAcceptance({ orchestrator, apiKeys, log }),
+      acceptance: createAcceptance({ orchestrator, transcoder, apiKeys, log }),
+      transcoder,
       longPolls: createLongPolls({ hub, slots }),
       timeoutMs,
     }),
@@ -141,16 +153,22 @@ export async function startGateway(
       payments,
       topUps: createTopUps({ orchestrator, metrics, log }),
     }),
-    health: createHealthRoutes({ contract, lifecycle, metrics, readiness: createReadiness(orchestrator) }),
+    health: createHealthRoutes({ contract, lifecycle, metrics: exposition, readiness: createReadiness(orchestrator) }),
   });
 
-  const listener = getRequestListener((request, env) => app.fetch(request, env as HttpBindings), {
+  async function serve(request: Request, env: HttpBindings): Promise<Response> {
+    const answer = await app.fetch(request, env);
+    // Hono answers HEAD with a copy, which would be written on top of what has been written.
+    return env.outgoing.headersSent ? RESPONSE_ALREADY_SENT : answer;
+  }
+  const listener = getRequestListener((request, env) => serve(request, env as HttpBindings), {
     errorHandler: renderUnreadable,
     // For HTTP/1.0, where a request need not name one.
     hostname: 'localhost',
   });
   const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, listener);
   const port = await listen(server, config.BIND_ADDR);
+  metrics.workers.set(1);
 
   async function stop(): Promise<void> {
     lifecycle.draining = true;

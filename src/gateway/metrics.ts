@@ -2,6 +2,18 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
+/** What `/metrics` answers with. */
+export interface Exposition {
+  readonly contentType: string;
+  /** The text; throws when it cannot be had in time. */
+  readonly read: () => Promise<string>;
+}
+
+/** What this process alone knows. */
+export function exposeProcess({ registry }: Pick<Metrics, 'registry'>): Exposition {
+  return { contentType: Registry.PROMETHEUS_CONTENT_TYPE, read: () => registry.metrics() };
+}
+
 /** The gateway's metrics, in a registry of their own. The first two names are promised to dashboards. */
 export function createMetrics() {
   const registry = new Registry();
@@ -53,6 +65,16 @@ export function createMetrics() {
       name: 'foldforge_gateway_object_store_failures_total',
       help: 'Downloads that failed on the side of the object store, by reason.',
       labelNames: ['reason'],
+      registers,
+    }),
+    workers: new Gauge({
+      name: 'foldforge_gateway_workers',
+      help: 'Processes that serve requests, and have answered this scrape.',
+      registers,
+    }),
+    workerEnds: new Counter({
+      name: 'foldforge_gateway_worker_ends_total',
+      help: 'Workers that ended without having been told to, and were replaced.',
       registers,
     }),
     stripeEvents: new Counter({

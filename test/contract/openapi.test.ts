@@ -153,7 +153,13 @@ describe('openapi.yaml', () => {
     const limits = { heartbeatMs: 1, bufferBytes: 1, stallMs: 1 };
     const parts = {
       limitBody: async () => undefined,
-      workflows: createWorkflowRoutes({ orchestrator: nothing, acceptance: nothing, longPolls: nothing, timeoutMs: 1 }),
+      workflows: createWorkflowRoutes({
+        orchestrator: nothing,
+        acceptance: nothing,
+        transcoder: nothing,
+        longPolls: nothing,
+        timeoutMs: 1,
+      }),
       events: createEventRoutes({
         orchestrator: nothing,
         hub: nothing,

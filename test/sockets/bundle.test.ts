@@ -1,17 +1,19 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire, SourceMap, type SourceMapping } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Metafile } from 'esbuild';
+import { parse } from 'yaml';
 import { bundle } from '../../scripts/bundle.ts';
 import { PROBES } from '../../scripts/probes.ts';
 import { createApiClient } from '../../src/client/api.ts';
 import { GATEWAY_PREFIX, gatewaySettings } from '../../src/gateway/config.ts';
 import { ORCHESTRATOR_PREFIX, orchestratorSettings } from '../../src/orchestrator/config.ts';
+import { EX_UNAVAILABLE } from '../../src/shared/startup-error.ts';
 import { startTestObjectStore, type TestObjectStore } from '../support/object-store.ts';
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
 import { until, within } from '../support/waiting.ts';
@@ -19,6 +21,7 @@ import { until, within } from '../support/waiting.ts';
 const PROJECT = path.resolve(import.meta.dirname, '../..');
 const SPEC = path.join(PROJECT, 'examples/workflows/binder-design.json');
 const START_BOUND_MS = 15_000;
+const LOOPBACK = { BIND_ADDR: '127.0.0.1:0' };
 
 type Settings = Readonly<Record<string, string>>;
 
@@ -133,19 +136,48 @@ describe('the image, without its container', () => {
     assert.throws(() => resolve('pino'), /Cannot find module 'pino'/);
   });
 
-  it('loads the S3 client only when the gateway is configured for it', () => {
+  it('loads nothing for the gateway that only some settings need, nor anything of Express', () => {
     const { outputs } = metafile;
-    const loaded = new Set(Object.keys(outputs).filter((file) => outputs[file]!.entryPoint === 'src/bin/gateway.ts'));
+    // The entry point loads the gateway itself by import(), because a process that starts workers does not need it.
+    const roots = ['src/bin/gateway.ts', 'src/gateway/gateway.ts'];
+    const loaded = new Set(
+      Object.keys(outputs).filter((file) => roots.some((root) => Object.hasOwn(outputs[file]!.inputs, root))),
+    );
     for (const file of loaded) {
       for (const { path: imported, kind, external } of outputs[file]!.imports) {
         if (!external && kind === 'import-statement') loaded.add(imported);
       }
     }
-    const packages = new Set(
-      [...loaded].flatMap((file) => Object.keys(outputs[file]!.inputs)).map((input) => input.split('/')[1]),
+    const packages = packagesOf(loaded, metafile);
+    assert.ok(packages.has('express-openapi-validator') && packages.has('prom-client'));
+    const ofNobody = ['express', 'multer', '@apidevtools'];
+    const absent = ['@aws-sdk', '@smithy', 'stripe', 'yaml', 'pg', '@dbos-inc', ...ofNobody];
+    const among = (names: ReadonlySet<string>) => absent.filter((name) => names.has(name));
+    assert.deepEqual(among(packages), []);
+    const everything = packagesOf(Object.keys(outputs), metafile);
+    assert.deepEqual(
+      among(everything),
+      absent.filter((name) => !ofNobody.includes(name)),
     );
-    assert.ok(packages.has('hono'));
-    assert.ok(!packages.has('@aws-sdk'));
+  });
+
+  it('has source maps of our own lines, and of no others', () => {
+    const [file] = Object.entries(metafile.outputs).find(([, { inputs }]) => 'src/gateway/gateway.ts' in inputs)!;
+    const output = path.resolve(PROJECT, file);
+    const map = new SourceMap(JSON.parse(readFileSync(`${output}.map`, 'utf8')));
+    const lines = readFileSync(output, 'utf8').split('\n');
+    const originOf = (start: string) => {
+      const line = lines.findIndex((text) => text.trimStart().startsWith(start));
+      const { originalSource, originalLine } = map.findEntry(line, lines[line]!.indexOf(start)) as SourceMapping;
+      return { source: path.relative(PROJECT, path.resolve(path.dirname(output), originalSource)), originalLine };
+    };
+    const ours = originOf('async function startGateway(');
+    assert.equal(ours.source, 'src/gateway/gateway.ts');
+    const source = readFileSync(path.join(PROJECT, ours.source), 'utf8').split('\n');
+    assert.match(source[ours.originalLine]!, /^export async function startGateway\(/);
+    const theirs = originOf('exports.RequestValidator = ');
+    assert.match(theirs.source, /node_modules\/express-openapi-validator\/.*\/openapi\.request\.validator\.js$/);
+    assert.equal(theirs.originalLine, 0);
   });
 
   it('opens and checks the ports that the programs have by default', () => {
@@ -165,6 +197,19 @@ describe('the image, without its container', () => {
     );
   });
 
+  it('refuses to start with another openapi.yaml than the one that was compiled', async () => {
+    const file = path.join(appDir, 'openapi.yaml');
+    const text = readFileSync(file, 'utf8');
+    writeFileSync(file, `${text}\n`);
+    try {
+      const { code, stderr } = await run([...entryPoint, 'gateway'], prefixed(GATEWAY_PREFIX, LOOPBACK)).closed();
+      assert.equal(stderr, 'foldforge-gateway: openapi.yaml is not the one that this program was built with\n');
+      assert.equal(code, EX_UNAVAILABLE);
+    } finally {
+      writeFileSync(file, text);
+    }
+  });
+
   it('runs a workflow, is healthy, and stops when told', async (t) => {
     const { gateway, orchestrator, key } = await startBoth();
     const api = createApiClient({ url: `http://${gateway.ready.address}`, token: key });
@@ -175,6 +220,13 @@ describe('the image, without its container', () => {
     assert.equal(state, 'SUCCEEDED');
     // Fails unless what comes has the recorded SHA-256.
     await api.downloadArtifact(id, step_statuses[0]!.outputs[0]!, path.join(temporary, 'artifact'));
+
+    await t.test('tells the contract that it was built with', async () => {
+      const yaml = readFileSync(path.join(PROJECT, 'openapi.yaml'), 'utf8');
+      const get = (name: string) => fetch(`http://${gateway.ready.address}/${name}`);
+      assert.equal(await (await get('openapi.yaml')).text(), yaml);
+      assert.deepEqual(await (await get('openapi.json')).json(), parse(yaml));
+    });
 
     await t.test('the health check', { skip: process.platform !== 'linux' && 'it reads /proc' }, async () => {
       const check = async (pid: number, probe: keyof typeof PROBES, address: string) => {
@@ -197,6 +249,16 @@ describe('the image, without its container', () => {
     assert.deepEqual(await orchestrator.stop(), stopped);
   });
 });
+
+/** The packages, or their scopes, whose code went into `files`. */
+function packagesOf(files: Iterable<string>, { outputs }: Metafile): ReadonlySet<string> {
+  const inputs = [...files].flatMap((file) => Object.entries(outputs[file]!.inputs));
+  return new Set(
+    inputs.flatMap(([input, { bytesInOutput }]) =>
+      bytesInOutput > 0 ? [...input.matchAll(/node_modules\/([^/]+)/g)].slice(-1).map(([, name]) => name!) : [],
+    ),
+  );
+}
 
 /** The instructions of the Dockerfile's last stage. */
 function readFinalStage() {

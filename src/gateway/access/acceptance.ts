@@ -3,7 +3,9 @@ import type { Call, Caller, Quota } from '../context.ts';
 import { GatewayError, toGatewayError } from '../errors.ts';
 import type { Orchestrator } from '../upstream/orchestrator.ts';
 import type { Idempotency } from '../wire/idempotency-key.ts';
+import type { JsonTranscoder } from '../wire/json-transcoder/json-transcoder.ts';
 import { quotaFromCount, quotaFromProto, secondsUntilReset } from '../wire/quota.ts';
+import { workflowToJson } from '../wire/workflow-json.ts';
 import type { ApiKeys } from './api-keys.ts';
 import { refused } from './bearer.ts';
 
@@ -11,10 +13,11 @@ import { refused } from './bearer.ts';
 const ASK_AGAIN_MS = 5_000;
 
 type Spec = Parameters<Orchestrator['submitWorkflow']>[0]['spec'];
-type Workflow = Awaited<ReturnType<Orchestrator['submitWorkflow']>>;
 
 export interface Accepted {
-  readonly workflow: Workflow;
+  readonly id: string;
+  /** The workflow as JSON, in UTF-8. */
+  readonly body: Buffer;
   /** It is the first answer to this idempotency key, once more. */
   readonly replayed: boolean;
   /** After this submission; undefined without a limit. */
@@ -22,7 +25,8 @@ export interface Accepted {
 }
 
 export interface AcceptanceParts {
-  readonly orchestrator: Pick<Orchestrator, 'acceptWorkflow' | 'consumeQuota' | 'submitWorkflow'>;
+  readonly orchestrator: Pick<Orchestrator, 'bytes' | 'consumeQuota' | 'submitWorkflow'>;
+  readonly transcoder: Pick<JsonTranscoder, 'acceptedBytesToJson'>;
   readonly apiKeys: Pick<ApiKeys, 'learnQuota' | 'forget'>;
   readonly log: Log;
 }
@@ -33,7 +37,7 @@ export type Acceptance = ReturnType<typeof createAcceptance>;
  * Has a workflow accepted and paid for: both or neither, in one call (AcceptWorkflow). An orchestrator that only speaks
  * the base contract gets two: quota is then counted before the submission, and replays are counted, too.
  */
-export function createAcceptance({ orchestrator, apiKeys, log }: AcceptanceParts) {
+export function createAcceptance({ orchestrator, transcoder, apiKeys, log }: AcceptanceParts) {
   let askAgainAt = 0;
 
   async function acceptAtOnce(
@@ -43,9 +47,10 @@ export function createAcceptance({ orchestrator, apiKeys, log }: AcceptanceParts
     call: Call,
   ): Promise<Accepted> {
     const { key = '', bodyDigest = '' } = idempotency ?? {};
-    const answer = await orchestrator.acceptWorkflow({ spec, idempotencyKey: key, bodyDigest, keyHash }, call);
-    if (!answer.workflow) throw new GatewayError('INTERNAL', 'the orchestrator accepted a workflow without showing it');
-    return { workflow: answer.workflow, replayed: answer.replayed, quota: quotaFromProto(answer.quota) };
+    const request = { spec, idempotencyKey: key, bodyDigest, keyHash };
+    const accepted = transcoder.acceptedBytesToJson(await orchestrator.bytes.acceptWorkflow(request, call));
+    if (!accepted) throw new GatewayError('INTERNAL', 'the orchestrator accepted a workflow without showing it');
+    return { ...accepted, quota: quotaFromProto(accepted.quota) };
   }
 
   async function countThenSubmit(
@@ -56,7 +61,7 @@ export function createAcceptance({ orchestrator, apiKeys, log }: AcceptanceParts
   ): Promise<Accepted> {
     const quota = keyHash === undefined ? undefined : await count(keyHash, call);
     const workflow = await orchestrator.submitWorkflow({ spec, idempotencyKey: idempotency?.key ?? '' }, call);
-    return { workflow, replayed: false, quota };
+    return { id: workflow.id, body: Buffer.from(JSON.stringify(workflowToJson(workflow))), replayed: false, quota };
   }
 
   async function count(keyHash: string, call: Call): Promise<Quota | undefined> {

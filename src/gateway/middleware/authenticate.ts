@@ -38,7 +38,7 @@ export function createAuthenticate(
     const tokenHash = hashToken(token);
     if (isStaticToken(tokenHash)) return ADMIN;
     if (!apiKeys) throw unauthenticated('the credential is not valid');
-    return apiKeys.resolve(token, tokenHash, c.var.call.metadata);
+    return apiKeys.resolve(token, tokenHash, c.env.facts.call.metadata);
   }
 
   /** A browser's EventSource cannot send a header: it opens an event stream with a ticket. */
@@ -50,7 +50,7 @@ export function createAuthenticate(
     if (!ticket.startsWith(TICKET_PREFIX) || isStaticToken(hashToken(ticket))) throw keyInQuery();
     const caller = tickets.redeem(ticket, c.req.param('id')!);
     if (caller.keyHash === undefined) return caller;
-    const owner = await apiKeys?.resolveHash(caller.keyHash, c.var.call.metadata);
+    const owner = await apiKeys?.resolveHash(caller.keyHash, c.env.facts.call.metadata);
     if (!owner || owner.principal !== caller.principal) throw unauthenticated('the stream ticket is not valid');
     return owner;
   }
@@ -61,14 +61,17 @@ export function createAuthenticate(
   }
 
   function guard(identifyCaller: Authenticate, writes: boolean): Middleware {
-    return async function authenticate(c, next) {
-      refuseKeyInQuery(c.env.incoming.url ?? '');
-      const caller = await identifyCaller(c);
+    function admit(c: RequestContext, caller: Caller): void {
       setCaller(c, caller);
-      if (writes && caller.readOnly) {
-        throw new GatewayError('PERMISSION_DENIED', 'this API key is read-only: it may read and watch, nothing else');
-      }
-      return next();
+      if (!writes || !caller.readOnly) return;
+      throw new GatewayError('PERMISSION_DENIED', 'this API key is read-only: it may read and watch, nothing else');
+    }
+
+    return function authenticate(c) {
+      refuseKeyInQuery(c.env.incoming.url ?? '');
+      const caller = identifyCaller(c);
+      if (caller instanceof Promise) return caller.then((found) => admit(c, found));
+      return admit(c, caller);
     };
   }
 
@@ -81,14 +84,12 @@ export function createAuthenticate(
 }
 
 function setCaller(c: RequestContext, caller: Caller): void {
-  const { call } = c.var;
-  c.set('caller', caller);
-  for (const [name, value] of Object.entries(rateLimitHeaders(caller.quota))) c.env.outgoing.setHeader(name, value);
+  const { call, headers } = c.env.facts;
+  c.env.facts.caller = caller;
+  if (caller.quota) Object.assign(headers, rateLimitHeaders(caller.quota));
   if (caller.principal === undefined) return;
-  c.set('call', { ...call, metadata: { ...call.metadata, 'ff-principal': caller.principal } });
+  c.env.facts.call = { ...call, metadata: { ...call.metadata, 'ff-principal': caller.principal } };
 }
 
 /** For an operation that needs nobody, or whose credential is in its body. */
-const pass: Middleware = function authenticate(_c, next) {
-  return next();
-};
+const pass: Middleware = () => undefined;

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Middleware, startDeadline } from '../context.ts';
+import { type Facts, type Frame, startDeadline } from '../context.ts';
 
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
@@ -7,8 +7,8 @@ const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
  * Names the request, and gives it one deadline for all its upstream calls, which are aborted when the client goes away.
  * W3C trace context travels on as it came.
  */
-export function createIdentify({ timeoutMs }: { timeoutMs: number }): Middleware {
-  return async function identify(c, next) {
+export function createIdentify({ timeoutMs }: { timeoutMs: number }): Frame {
+  return function identify(c) {
     const { incoming, outgoing } = c.env;
     const given = incoming.headers['x-request-id'];
     const requestId = typeof given === 'string' && /^[A-Za-z0-9._-]{1,128}$/.test(given) ? given : randomUUID();
@@ -23,13 +23,14 @@ export function createIdentify({ timeoutMs }: { timeoutMs: number }): Middleware
       if (!outgoing.writableFinished) gone.abort();
     };
     outgoing.on('close', leave);
-    outgoing.setHeader('X-Request-Id', requestId);
-    outgoing.setHeader('Cache-Control', 'no-store');
-    c.set('requestId', requestId);
-    c.set('route', 'unmatched');
-    c.set('call', { signal: gone.signal, timeLeftMs: startDeadline(timeoutMs), metadata });
-    await next();
-    // A stream has made all the calls of its request; what it watches ends by itself.
-    if (c.get('streaming')) outgoing.off('close', leave);
+    const headers = { 'X-Request-Id': requestId, 'Cache-Control': 'no-store' };
+    const call = { signal: gone.signal, timeLeftMs: startDeadline(timeoutMs), metadata };
+    // The rest is set by those who learn it.
+    const facts: Partial<Facts> = { requestId, headers, route: 'unmatched', call };
+    c.env.facts = facts as Facts;
+    return () => {
+      // A stream has made all the calls of its request; what it watches ends by itself.
+      if (c.env.facts.streaming) outgoing.off('close', leave);
+    };
   };
 }

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { Middleware } from '../context.ts';
 import { GatewayError } from '../errors.ts';
 
@@ -8,23 +9,41 @@ export function createLimitBody({ limitBytes }: { limitBytes: number }): Middlew
       headers: { Connection: 'close' },
     });
 
-  return async function limitBody(c, next) {
-    const { incoming } = c.env;
-    if (Number(incoming.headers['content-length'] ?? 0) > limitBytes) throw tooLarge();
-    const chunks: Buffer[] = [];
-    let sizeBytes = 0;
-    try {
-      // Leaving the loop must not destroy the connection: the answer still has to go over it.
-      for await (const chunk of incoming.iterator({ destroyOnReturn: false })) {
+  // By its events: to iterate costs a promise and more for each chunk, 4 % of a submission.
+  function read(incoming: IncomingMessage): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      const chunks: Buffer[] = [];
+      let sizeBytes = 0;
+      const onData = (chunk: Buffer) => {
         sizeBytes += chunk.length;
-        if (sizeBytes > limitBytes) throw tooLarge();
-        chunks.push(chunk);
-      }
-    } catch (error) {
-      if (error instanceof GatewayError) throw error;
-      throw new GatewayError('CLIENT_CLOSED_REQUEST', 'the body broke off', { cause: error });
-    }
-    c.set('bodyBytes', Buffer.concat(chunks, sizeBytes));
-    return next();
+        if (sizeBytes <= limitBytes) chunks.push(chunk);
+        else stop(tooLarge());
+      };
+      const onEnd = () => {
+        leave();
+        resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, sizeBytes));
+      };
+      const onBroken = (cause?: Error) => {
+        stop(new GatewayError('CLIENT_CLOSED_REQUEST', 'the body broke off', { cause }));
+      };
+      const leave = () => {
+        incoming.off('data', onData).off('end', onEnd).off('error', onBroken).off('close', onBroken);
+      };
+      // The connection stays: the answer still has to go over it.
+      const stop = (error: GatewayError) => {
+        leave();
+        incoming.pause();
+        reject(error);
+      };
+      // The client may have gone while its key was looked up: then nothing comes any more, not even an end.
+      if (incoming.destroyed) return onBroken(incoming.errored ?? undefined);
+      incoming.on('data', onData).on('end', onEnd).on('error', onBroken).on('close', onBroken);
+    });
+  }
+
+  return async function limitBody(c) {
+    const { incoming, facts } = c.env;
+    if (Number(incoming.headers['content-length'] ?? 0) > limitBytes) throw tooLarge();
+    facts.bodyBytes = await read(incoming);
   };
 }

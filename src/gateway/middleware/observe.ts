@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
-import type { Log } from '../../shared/log.ts';
-import type { Lifecycle, Middleware, RequestContext } from '../context.ts';
+import { type Log, withoutRedaction } from '../../shared/log.ts';
+import type { Frame, Lifecycle, RequestContext } from '../context.ts';
 import type { Metrics } from '../metrics.ts';
 
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
@@ -17,7 +17,9 @@ interface ObserveParts {
 type Summary = ReturnType<typeof summarize>;
 
 /** Counts and logs each request once, when its connection is done with it. 499: the client went away first. */
-export function createObserve({ metrics, log, lifecycle }: ObserveParts): Middleware {
+export function createObserve({ metrics, log, lifecycle }: ObserveParts): Frame {
+  const lines = withoutRedaction(log);
+
   function record(
     { method, route, streamed, waited, broken, fields }: Summary,
     answer: ServerResponse,
@@ -29,38 +31,39 @@ export function createObserve({ metrics, log, lifecycle }: ObserveParts): Middle
     const durationMs = performance.now() - startedAt;
     metrics.requests.inc({ method, path: route, status });
     if (!streamed && !waited) metrics.requestDuration.observe({ method, path: route }, durationMs / 1000);
-    log[QUIET.has(route) ? 'debug' : 'info'](
+    lines[QUIET.has(route) ? 'debug' : 'info'](
       { ...fields, method, route, status, duration_ms: Math.round(durationMs * 1000) / 1000 },
       'request',
     );
   }
 
-  return async function observe(c, next) {
+  return function observe(c) {
     const startedAt = performance.now();
-    const { outgoing } = c.env;
+    const { outgoing, facts } = c.env;
     // The context goes when the handler is done with it: a stream lives for hours, and there are thousands.
     const request: { context: RequestContext | undefined; summary?: Summary } = { context: c };
     outgoing.on('close', () => record(request.summary ?? summarize(request.context!), outgoing, startedAt));
-    if (lifecycle.draining) outgoing.setHeader('Connection', 'close');
-    await next();
-    request.summary = summarize(c);
-    request.context = undefined;
+    if (lifecycle.draining) facts.headers.Connection = 'close';
+    return () => {
+      request.summary = summarize(request.context!);
+      request.context = undefined;
+    };
   };
 }
 
 function summarize(c: RequestContext) {
   const { method = '' } = c.env.incoming;
-  const { route, requestId, call } = c.var;
+  const { route, requestId, call } = c.env.facts;
   return {
     method: METHODS.has(method) ? method : 'OTHER',
     route,
-    streamed: c.get('streaming') === true,
-    waited: c.get('waiting') === true,
-    broken: c.get('brokenBy')?.status,
+    streamed: c.env.facts.streaming === true,
+    waited: c.env.facts.waiting === true,
+    broken: c.env.facts.brokenBy?.status,
     fields: {
       request_id: requestId,
-      principal: c.get('caller')?.principal,
-      key_id: c.get('caller')?.keyId,
+      principal: c.env.facts.caller?.principal,
+      key_id: c.env.facts.caller?.keyId,
       trace_id: call.metadata.traceparent?.slice(3, 35),
     },
   };

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { RequestError } from '@hono/node-server';
 import type { Log } from '../../shared/log.ts';
-import type { Facts, RequestContext } from '../context.ts';
+import type { Answer, Facts, RequestContext } from '../context.ts';
 import { errorBody, errorHeaders, GatewayError, toGatewayError } from '../errors.ts';
 import { rateLimitHeaders } from '../wire/quota.ts';
 
@@ -15,12 +15,12 @@ export function createRenderErrors({ log }: { log: Log }) {
   return {
     logFault,
 
-    renderError(thrown: unknown, c: RequestContext): Response {
+    renderError(thrown: unknown, c: RequestContext): Answer {
       const error = toGatewayError(thrown);
-      logFault(error, c.var);
+      logFault(error, c.env.facts);
       const method = c.env.incoming.method ?? 'GET';
-      const body = JSON.stringify(errorBody(error, c.var.requestId, method));
-      return new Response(body, {
+      const body = JSON.stringify(errorBody(error, c.env.facts.requestId, method));
+      return {
         status: error.status,
         headers: {
           'Content-Type': wantsProblem(c) ? 'application/problem+json' : 'application/json',
@@ -28,7 +28,8 @@ export function createRenderErrors({ log }: { log: Log }) {
           ...errorHeaders(error, method),
           ...rateLimitHeaders(error.quota),
         },
-      });
+        body,
+      };
     },
   };
 }

@@ -11,14 +11,13 @@ interface VerifyWebhookParts {
 
 /** Nothing of an event is believed before its bytes are known to be Stripe's. Stands behind what reads the body. */
 export function createVerifyWebhook({ payments, metrics }: VerifyWebhookParts): Middleware {
-  return async function verifyWebhook(c, next) {
+  return function verifyWebhook(c) {
     const header = c.env.incoming.headers['stripe-signature'];
     try {
-      checkWebhookSignature(payments, header?.toString(), c.var.bodyBytes);
+      checkWebhookSignature(payments, header?.toString(), c.env.facts.bodyBytes);
     } catch (error) {
       if (toGatewayError(error).code === 'UNAUTHENTICATED') metrics.stripeEvents.inc({ result: 'refused' });
       throw error;
     }
-    return next();
   };
 }

@@ -1,6 +1,5 @@
-import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import type { ArtifactRecords } from '../access/artifact-records.ts';
-import type { Facts, RequestContext } from '../context.ts';
+import type { Answer, Facts, RequestContext } from '../context.ts';
 import { GatewayError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { ArtifactStore } from '../upstream/artifact-store.ts';
@@ -24,7 +23,7 @@ interface ArtifactParts {
 /** Handler of the tag `artifacts`. The store is asked only for keys that this caller's workflow made. */
 export function createArtifactRoutes({ records, store, metrics, delivery, idleMs, logFault }: ArtifactParts) {
   async function findRecord(c: RequestContext): Promise<ArtifactRecord> {
-    const { input, caller, call } = c.var;
+    const { input, caller, call } = c.env.facts;
     const key = parseArtifactKey(c.env.incoming.url ?? '');
     const record = await records.find(input.params.id!, key, caller, call);
     if (!record) throw new GatewayError('NOT_FOUND', 'not found');
@@ -32,34 +31,34 @@ export function createArtifactRoutes({ records, store, metrics, delivery, idleMs
     return record;
   }
 
-  async function redirect({ key, contentType }: ArtifactRecord): Promise<Response> {
+  async function redirect({ key, contentType }: ArtifactRecord): Promise<Answer> {
     const link = await store.linkTo({ key, contentType, contentDisposition: contentDisposition(key) });
-    return new Response(null, { status: 302, headers: { Location: link } });
+    return { status: 302, headers: { Location: link } };
   }
 
-  async function pass(c: RequestContext, record: ArtifactRecord, range: ByteRange | undefined): Promise<Response> {
+  async function pass(c: RequestContext, record: ArtifactRecord, range: ByteRange | undefined): Promise<undefined> {
     const { outgoing } = c.env;
     const { key, sizeBytes } = record;
-    const { signal } = c.var.call;
+    const { signal } = c.env.facts.call;
     const body = await store.open({ key, range, sizeBytes, signal });
-    outgoing.writeHead(range ? 206 : 200, artifactHeaders(record, range));
+    outgoing.writeHead(range ? 206 : 200, { ...c.env.facts.headers, ...artifactHeaders(record, range) });
     const onBroken = (error: Error) => {
       metrics.storeFailures.inc({ reason: 'broken' });
       const fault = new GatewayError('STORE_ERROR', `a transfer broke off: ${error.message}`, { cause: error });
-      c.set('brokenBy', fault);
-      logFault(fault, c.var);
+      c.env.facts.brokenBy = fault;
+      logFault(fault, c.env.facts);
     };
     await transfer({ body, outgoing, idleMs, onBroken });
-    return RESPONSE_ALREADY_SENT;
+    return undefined;
   }
 
   return {
-    async downloadArtifact(c: RequestContext): Promise<Response> {
+    async downloadArtifact(c: RequestContext): Promise<Answer | undefined> {
       const record = await findRecord(c);
-      const { headers } = c.var.input;
-      if (isNotModified(headers, record)) return new Response(null, { status: 304, headers: validators(record) });
+      const { headers } = c.env.facts.input;
+      if (isNotModified(headers, record)) return { status: 304, headers: validators(record) };
       // A range is for GET alone.
-      if (c.env.incoming.method === 'HEAD') return new Response(null, { headers: artifactHeaders(record, undefined) });
+      if (c.env.incoming.method === 'HEAD') return { status: 200, headers: artifactHeaders(record, undefined) };
       const range = isSameVersion(headers, record) ? parseRange(headers.range, record.sizeBytes) : undefined;
       if (range === 'unsatisfiable') {
         throw new GatewayError('RANGE_NOT_SATISFIABLE', 'the range lies outside the file', {

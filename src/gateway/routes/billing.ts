@@ -1,5 +1,5 @@
 import type { TopUps } from '../access/top-ups.ts';
-import type { Caller, RequestContext } from '../context.ts';
+import type { Answer, Caller, RequestContext } from '../context.ts';
 import { GatewayError } from '../errors.ts';
 import type { Orchestrator } from '../upstream/orchestrator.ts';
 import type { Payments } from '../upstream/payments.ts';
@@ -22,26 +22,32 @@ interface BillingParts {
 /** Handlers of the tag `billing`. The static token has no principal, so it asks for the account of nobody. */
 export function createBillingRoutes({ orchestrator, payments, topUps }: BillingParts) {
   return {
-    async getBalance(c: RequestContext): Promise<Response> {
-      const balance = await orchestrator.getBalance({ principal: c.var.caller.principal ?? '' }, c.var.call);
+    async getBalance(c: RequestContext): Promise<Answer> {
+      const balance = await orchestrator.getBalance(
+        { principal: c.env.facts.caller.principal ?? '' },
+        c.env.facts.call,
+      );
       return answerJson(balanceToJson(balance));
     },
 
-    async listLedger(c: RequestContext): Promise<Response> {
-      const limit = c.var.input.query.limit as number;
-      const ledger = await orchestrator.listLedger({ principal: c.var.caller.principal ?? '', limit }, c.var.call);
+    async listLedger(c: RequestContext): Promise<Answer> {
+      const limit = c.env.facts.input.query.limit as number;
+      const ledger = await orchestrator.listLedger(
+        { principal: c.env.facts.caller.principal ?? '', limit },
+        c.env.facts.call,
+      );
       return answerJson(ledgerToJson(ledger));
     },
 
-    async openCheckout(c: RequestContext): Promise<Response> {
-      const order = checkoutFromJson(c.var.input.body as CheckoutJson);
-      const url = await payments.openCheckout({ ...order, principal: accountOf(c.var.caller) }, c.var.call);
+    async openCheckout(c: RequestContext): Promise<Answer> {
+      const order = checkoutFromJson(c.env.facts.input.body as CheckoutJson);
+      const url = await payments.openCheckout({ ...order, principal: accountOf(c.env.facts.caller) }, c.env.facts.call);
       return answerJson({ url });
     },
 
-    async receiveStripeEvent(c: RequestContext): Promise<Response> {
-      const session = paidSessionFromEvent(c.var.input.body);
-      const receipt = await topUps.credit(session, c.var.call);
+    async receiveStripeEvent(c: RequestContext): Promise<Answer> {
+      const session = paidSessionFromEvent(c.env.facts.input.body);
+      const receipt = await topUps.credit(session, c.env.facts.call);
       return answerJson(receiptToJson(receipt));
     },
   };

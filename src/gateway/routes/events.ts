@@ -1,8 +1,7 @@
 import type { ServerResponse } from 'node:http';
-import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import type { StreamSlot, StreamSlots } from '../access/stream-slots.ts';
 import type { StreamTickets } from '../access/stream-tickets.ts';
-import type { Facts, Lifecycle, RequestContext } from '../context.ts';
+import type { Answer, Facts, Lifecycle, RequestContext } from '../context.ts';
 import { errorBody, type Fault, GatewayError, toGatewayError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { EventHub } from '../upstream/event-hub.ts';
@@ -81,9 +80,9 @@ export function createEventRoutes(parts: EventParts) {
   }
 
   return {
-    async streamWorkflowEvents(c: RequestContext): Promise<Response> {
+    async streamWorkflowEvents(c: RequestContext): Promise<Answer | undefined> {
       const { incoming, outgoing } = c.env;
-      const { caller, call, input, requestId, route } = c.var;
+      const { caller, call, input, requestId, route } = c.env.facts;
       const workflowId = input.params.id!;
       const cursor = readCursor(c);
       // A 503 would stop a browser's EventSource for good. One that comes back is told when to come back again.
@@ -96,29 +95,29 @@ export function createEventRoutes(parts: EventParts) {
         isTerminal(workflow.state) &&
         (await isOverAt(orchestrator, workflowId, cursor, call))
       ) {
-        return new Response(null, { status: 204 });
+        return { status: 204 };
       }
       if (lifecycle.draining && !resumes) throw new GatewayError('UNAVAILABLE', 'shutting down');
       const headers = cursor === undefined ? STREAM_HEADERS : { ...STREAM_HEADERS, 'Last-Event-ID': String(cursor) };
-      if (incoming.method === 'HEAD') return new Response(null, { headers });
-      if (outgoing.destroyed) return RESPONSE_ALREADY_SENT;
-      c.set('streaming', true);
+      if (incoming.method === 'HEAD') return { status: 200, headers };
+      if (outgoing.destroyed) return undefined;
+      c.env.facts.streaming = true;
       // The stream ends with its connection, so that the bytes of an event go out as they are, without a chunk around them.
       outgoing.removeHeader('Transfer-Encoding');
-      outgoing.writeHead(200, headers).flushHeaders();
+      outgoing.writeHead(200, { ...c.env.facts.headers, ...headers }).flushHeaders();
       const heartbeat = input.query.heartbeat === 'event' ? HEARTBEAT_EVENT : HEARTBEAT_COMMENT;
       const watch = { workflowId, cursor, metadata: call.metadata, changedAtMs: changedAtMs(workflow) };
       const asRead = () => snapshotFrame(workflow);
       stream(outgoing, { requestId, route }, slot, heartbeat, cursor, (watcher) =>
         hub.watch(watch, watcher, mark, asRead),
       );
-      return RESPONSE_ALREADY_SENT;
+      return undefined;
     },
 
-    async createStreamTicket(c: RequestContext): Promise<Response> {
-      const workflowId = c.var.input.params.id!;
-      await orchestrator.getWorkflow({ workflowId }, c.var.call);
-      const { ticket, expiresAtMs } = tickets.mint(workflowId, c.var.caller);
+    async createStreamTicket(c: RequestContext): Promise<Answer> {
+      const workflowId = c.env.facts.input.params.id!;
+      await orchestrator.getWorkflow({ workflowId }, c.env.facts.call);
+      const { ticket, expiresAtMs } = tickets.mint(workflowId, c.env.facts.caller);
       const url = `/v1/workflows/${encodeURIComponent(workflowId)}/events?ticket=${ticket}`;
       return answerJson({ ticket, expires_at: new Date(expiresAtMs).toISOString(), url }, 201);
     },
@@ -126,7 +125,7 @@ export function createEventRoutes(parts: EventParts) {
 }
 
 function readCursor(c: RequestContext): bigint | undefined {
-  const { headers, query } = c.var.input;
+  const { headers, query } = c.env.facts.input;
   const header = headers['last-event-id'];
   const [text, pointer] =
     header !== undefined ? [header, '#/header/Last-Event-ID'] : [query.last_event_id, '#/query/last_event_id'];

@@ -17,12 +17,12 @@ export function createLongPolls({ hub, slots }: { hub: EventHub; slots: StreamSl
      * or the process shuts down; rejects when the key is refused or the orchestrator stays lost.
      */
     begin(c: RequestContext) {
-      const { caller, call, input } = c.var;
+      const { caller, call, input } = c.env.facts;
       const workflowId = input.params.id!;
       const slot = slots.take(caller, c.env.outgoing);
       const mark = hub.mark(workflowId);
       return (workflow: Workflow, waitMs: number): Promise<void> => {
-        c.set('waiting', true);
+        c.env.facts.waiting = true;
         let stop: () => void;
         let timer: NodeJS.Timeout;
         return new Promise<void>((resolve, reject) => {

@@ -1,30 +1,36 @@
-import { type CallOptions, type Client, createClient } from '@connectrpc/connect';
-import { createGrpcTransport, type GrpcTransportOptions } from '@connectrpc/connect-node';
+import type { DescMessage, DescMethodUnary, MessageInitShape } from '@bufbuild/protobuf';
+import { type CallOptions, createClient } from '@connectrpc/connect';
 import { OrchestratorService, type WorkflowEvent } from '../../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 import { Health } from '../../gen/grpc/health/v1/health_pb.ts';
 import type { Call } from '../context.ts';
 import { GatewayError } from '../errors.ts';
 import { fromGrpc } from './grpc-errors.ts';
-import { createSessionPool } from './session-pool.ts';
+import { createTransport, type TransportName, type UpstreamTransport } from './transport.ts';
 
 /** Larger answers are UPSTREAM_RESPONSE_TOO_LARGE: a page of 100 workflows with all their sequences fits in. */
 const READ_MAX_BYTES = 32 * 1024 * 1024;
 
-type SessionManager = NonNullable<GrpcTransportOptions['sessionManager']>;
+interface OrchestratorParts {
+  /** http:// or https://. */
+  readonly endpoint: string;
+  readonly transport: TransportName;
+  readonly keepaliveMs: number;
+}
 
-export type Orchestrator = ReturnType<typeof createOrchestrator>;
+export type Orchestrator = Awaited<ReturnType<typeof createOrchestrator>>;
 
 /**
- * The orchestrator at `endpoint` (http:// or https://). Every method throws GatewayErrors only. Unary calls get what is
+ * The orchestrator at `endpoint`. Every method throws GatewayErrors only. Unary calls get what is
  * left of the request's time as `grpc-timeout`; event streams have no deadline and connections of their own, so that
  * watchers never starve unary calls of HTTP/2 streams.
  */
-export function createOrchestrator({ endpoint, keepaliveMs }: { endpoint: string; keepaliveMs: number }) {
-  const unarySessions = createSessionPool(endpoint, { pingIntervalMs: keepaliveMs });
-  const streamSessions = createSessionPool(endpoint, { pingIntervalMs: keepaliveMs });
-  const unary = clientOver(endpoint, unarySessions);
-  const streams = clientOver(endpoint, streamSessions);
-  const health = createClient(Health, transportOver(endpoint, unarySessions));
+export async function createOrchestrator({ endpoint, transport, keepaliveMs }: OrchestratorParts) {
+  const options = { endpoint, keepaliveMs, readMaxBytes: READ_MAX_BYTES };
+  const unaryTransport = await createTransport(transport, options);
+  const streamTransport = await createTransport(transport, options);
+  const unary = createClient(OrchestratorService, unaryTransport);
+  const streams = createClient(OrchestratorService, streamTransport);
+  const health = createClient(Health, unaryTransport);
 
   return {
     submitWorkflow: withDeadline(unary.submitWorkflow),
@@ -41,6 +47,15 @@ export function createOrchestrator({ endpoint, keepaliveMs }: { endpoint: string
     grantCredits: withDeadline(unary.grantCredits),
     checkHealth: withDeadline(health.check),
 
+    /** The same calls, answered with the bytes of the message. */
+    bytes: {
+      acceptWorkflow: withDeadline(bytesOf(unaryTransport, OrchestratorService.method.acceptWorkflow)),
+      getWorkflow: withDeadline(bytesOf(unaryTransport, OrchestratorService.method.getWorkflow)),
+      listWorkflows: withDeadline(bytesOf(unaryTransport, OrchestratorService.method.listWorkflows)),
+      cancelWorkflow: withDeadline(bytesOf(unaryTransport, OrchestratorService.method.cancelWorkflow)),
+      retryWorkflow: withDeadline(bytesOf(unaryTransport, OrchestratorService.method.retryWorkflow)),
+    },
+
     /** Ends when the orchestrator ends it. Aborting `call.signal` frees the stream; it has no deadline. */
     async *streamWorkflowEvents(
       request: Parameters<(typeof streams)['streamWorkflowEvents']>[0],
@@ -54,18 +69,18 @@ export function createOrchestrator({ endpoint, keepaliveMs }: { endpoint: string
     },
 
     close(): void {
-      unarySessions.abort();
-      streamSessions.abort();
+      unaryTransport.close();
+      streamTransport.close();
     },
   };
 }
 
-function transportOver(baseUrl: string, sessionManager: SessionManager) {
-  return createGrpcTransport({ baseUrl, sessionManager, readMaxBytes: READ_MAX_BYTES, acceptCompression: [] });
-}
-
-function clientOver(endpoint: string, session: SessionManager): Client<typeof OrchestratorService> {
-  return createClient(OrchestratorService, transportOver(endpoint, session));
+function bytesOf<I extends DescMessage, O extends DescMessage>(
+  transport: UpstreamTransport,
+  method: DescMethodUnary<I, O>,
+) {
+  return (request: MessageInitShape<I>, { signal, timeoutMs, headers }: CallOptions = {}): Promise<Uint8Array> =>
+    transport.unaryBytes(method, signal, timeoutMs, headers, request as MessageInitShape<DescMessage>);
 }
 
 function withDeadline<Request, Response>(method: (request: Request, options?: CallOptions) => Promise<Response>) {

@@ -28,7 +28,7 @@ const MAX_PARAMS_DEPTH = 32;
 
 /** The validated JSON of a spec as a protobuf message. Throws INVALID_ARGUMENT for params that protobuf cannot carry. */
 export function workflowSpecFromJson(spec: WorkflowSpecJson): MessageInitShape<typeof WorkflowSpecSchema> {
-  for (const [index, { params }] of spec.steps.entries()) checkParams(params, `/steps/${index}/params`, 0);
+  for (const [index, { params }] of spec.steps.entries()) checkParams(params, ['steps', index, 'params'], 0);
   return { name: spec.name, steps: spec.steps.map(stepFromJson), labels: { ...spec.labels } };
 }
 
@@ -50,19 +50,24 @@ function stepFromJson({ id, tool, depends_on, params, resources }: StepSpecJson)
   };
 }
 
-function checkParams(value: JsonValue | undefined, pointer: string, depth: number): void {
+/** `place` are the names and indices that lead to the value, of which a pointer is made only for a fault. */
+function checkParams(value: JsonValue | undefined, place: (string | number)[], depth: number): void {
   if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY) {
-    throw badParams(pointer, 'is larger than any number can be');
+    throw badParams(place, 'is larger than any number can be');
   }
   if (typeof value !== 'object' || value === null) return;
-  if (depth === MAX_PARAMS_DEPTH) throw badParams(pointer, `is nested deeper than ${MAX_PARAMS_DEPTH} levels`);
+  if (depth === MAX_PARAMS_DEPTH) throw badParams(place, `is nested deeper than ${MAX_PARAMS_DEPTH} levels`);
   // A protobuf map in JavaScript is an object, in which this name would be lost without a word.
-  if (Object.hasOwn(value, '__proto__')) throw badParams(pointer, 'must not have a member named __proto__');
+  if (Object.hasOwn(value, '__proto__')) throw badParams(place, 'must not have a member named __proto__');
   for (const [name, member] of Object.entries(value)) {
-    checkParams(member, `${pointer}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`, depth + 1);
+    place.push(name);
+    checkParams(member, place, depth + 1);
+    place.pop();
   }
 }
 
-function badParams(pointer: string, message: string): GatewayError {
+function badParams(place: readonly (string | number)[], message: string): GatewayError {
+  const parts = place.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`);
+  const pointer = parts.join('');
   return new GatewayError('INVALID_ARGUMENT', `${pointer} ${message}`, { faults: [{ pointer, message }] });
 }
