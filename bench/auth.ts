@@ -1,9 +1,9 @@
-import { CPU, measureCredentials, RATE } from './auth/credential-cost.ts';
-import { CLIENTS } from './auth/gateway-under-test.ts';
+import { CPU, FIXED_PER_SECOND, GATEWAY, MEMORY, measureCredentials, RATE, WAITS } from './auth/credential-cost.ts';
 import { checkSituations } from './auth/junk-checks.ts';
-import { CALLS_PER_SECOND, floodWithJunk } from './auth/junk-keys.ts';
+import { CALLS_PER_SECOND, floodWithJunk, type JunkEffort } from './auth/junk-keys.ts';
 import {
   type AreaReport,
+  type Check,
   type Effort,
   type Measure,
   median,
@@ -13,6 +13,7 @@ import {
   withoutLimits,
 } from './support/report.ts';
 import type { Stage } from './support/stage.ts';
+import { CLIENTS } from './support/surroundings.ts';
 
 /** What a credential may add to the CPU time of a request. */
 const RATIO_LIMIT = 1.05;
@@ -21,11 +22,11 @@ const RATIO_LIMIT = 1.05;
 const BUSY_CORES = 0.5;
 
 const FULL = {
-  cost: { warmMs: 8_000, measureMs: 16_000 },
+  cost: { warmMs: 8_000, measureMs: 16_000, pacedTurns: 4, pacedMs: 500 },
   junk: { goodKeys: 10_000, junkKeys: 100_000, beforeMs: 4_000 },
 };
 const QUICK = {
-  cost: { warmMs: 3_000, measureMs: 5_000 },
+  cost: { warmMs: 3_000, measureMs: 5_000, pacedTurns: 1, pacedMs: 500 },
   junk: { goodKeys: 1_000, junkKeys: 5_000, beforeMs: 1_000 },
 };
 
@@ -42,7 +43,10 @@ const CREDENTIALS: readonly { name: string; label: string; peer: 'open' | 'openA
 ];
 
 /** What a credential costs with a hot cache, and what a flood of junk does to the good ones. */
-export async function benchAuth(stage: Stage, { rounds: roundCount, quick }: Effort): Promise<AreaReport> {
+export async function benchAuth(
+  stage: Stage,
+  { rounds: roundCount, quick, alone = false }: Effort,
+): Promise<AreaReport> {
   const { cost, junk } = quick ? QUICK : FULL;
   const rounds: Round[] = [];
   const othersCores: number[] = [];
@@ -50,13 +54,13 @@ export async function benchAuth(stage: Stage, { rounds: roundCount, quick }: Eff
     const measured = await measureCredentials(stage, cost);
     rounds.push(measured.round);
     othersCores.push(measured.othersCores);
-    const said = Object.entries(measured.round).map(([name, { cpuUs }]) => `${name} ${cpuUs!.toFixed(1)} µs`);
-    process.stderr.write(`auth, round ${round} of ${roundCount}: ${said.join(', ')}\n`);
+    const names = [...new Set(CREDENTIALS.flatMap(({ name, peer }) => [name, peer]))];
+    const said = names.map((name) => `${name} ${measured.round[name]!.cpuUs!.toFixed(1)} µs`);
+    stage.say(`auth, round ${round} of ${roundCount}: ${said.join(', ')}`);
   }
-  process.stderr.write(`auth: ${junk.junkKeys} junk keys of each kind\n`);
-  const situations = await floodWithJunk(stage, junk);
+  const junkChecks = alone ? [] : await checkJunk(stage, junk);
   const rows = CREDENTIALS.flatMap(({ name, label, peer, ratioLimit }) => {
-    const measures = [{ ...CPU, ...(ratioLimit !== undefined && { ratioLimit }) }, RATE].map((measure) => ({
+    const measures = [{ ...CPU, ...(ratioLimit !== undefined && { ratioLimit }) }, RATE, ...WAITS].map((measure) => ({
       ...measure,
       label: `${measure.label}, ${label}`,
     }));
@@ -65,10 +69,16 @@ export async function benchAuth(stage: Stage, { rounds: roundCount, quick }: Eff
   const busyCores = median(othersCores);
   return {
     area: 'auth',
-    title: `a GET by ${CLIENTS} clients with a hot cache, then ${junk.junkKeys} junk keys against ${junk.goodKeys} good ones`,
-    workload: { clients: CLIENTS, callsPerSecond: CALLS_PER_SECOND, goodKeys: junk.goodKeys, junkKeys: junk.junkKeys },
-    rows,
-    checks: checkSituations(situations, junk),
+    title: `a GET by ${CLIENTS} clients with a hot cache${alone ? '' : `, then ${junk.junkKeys} junk keys against ${junk.goodKeys} good ones`}`,
+    workload: {
+      clients: CLIENTS,
+      callsPerSecond: CALLS_PER_SECOND,
+      fixedPerSecond: FIXED_PER_SECOND,
+      goodKeys: junk.goodKeys,
+      junkKeys: junk.junkKeys,
+    },
+    rows: [...rows, ...summarize(rounds, MEMORY, GATEWAY, [])],
+    checks: junkChecks,
     rounds,
     notes: [
       'open, openAs: the same process without a credential, as nobody or as the same principal, for which authentication is',
@@ -80,11 +90,23 @@ export async function benchAuth(stage: Stage, { rounds: roundCount, quick }: Eff
       ...(busyCores > BUSY_CORES
         ? ['That is too much to believe the first table: run it again when they are done.']
         : []),
-      `The second table: ${CALLS_PER_SECOND} calls a second with good keys, while ${CLIENTS} clients send as fast as they can: nothing, good keys,`,
-      'or junk. Its numbers are of one run: what else the machine did is in them.',
+      `The fixed rate: ${FIXED_PER_SECOND} requests a second, come what may. The memory is that of the process that all of them use.`,
+      ...(alone ? [] : describeJunk()),
       `Pinning: ${stage.pinning}.`,
     ],
   };
+}
+
+async function checkJunk(stage: Stage, junk: JunkEffort): Promise<Check[]> {
+  stage.say(`auth: ${junk.junkKeys} junk keys of each kind`);
+  return checkSituations(await floodWithJunk(stage, junk), junk);
+}
+
+function describeJunk(): string[] {
+  return [
+    `What junk does: ${CALLS_PER_SECOND} calls a second with good keys, while ${CLIENTS} clients send as fast as they can: nothing, good keys,`,
+    'or junk. Its numbers are of one run: what else the machine did is in them.',
+  ];
 }
 
 /** How far off 1 the ratio of two that are the same was at worst, in percent. */

@@ -1,89 +1,75 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { exitWith } from '../src/bin/program.ts';
-import { EX_UNAVAILABLE, EX_USAGE, StartupError } from '../src/shared/startup-error.ts';
+import { EX_UNAVAILABLE, StartupError } from '../src/shared/startup-error.ts';
+import { readArguments } from './arguments.ts';
 import { benchArtifacts } from './artifacts.ts';
 import { benchAuth } from './auth.ts';
+import { compareArea, SHORT_COMMIT } from './compare.ts';
+import { type Checkout, openCheckout } from './compare-checkout.ts';
 import { benchSse } from './sse.ts';
+import { benchStart } from './start.ts';
 import { formatReport } from './support/format-report.ts';
-import { describeMachine, readCommit } from './support/machine.ts';
-import type { AreaReport, Effort } from './support/report.ts';
-import { createStage, type Stage } from './support/stage.ts';
+import { readCommit } from './support/machine.ts';
+import type { Area, AreaReport, Effort } from './support/report.ts';
+import { saveReport } from './support/save-report.ts';
+import { createSharedStage, createStage } from './support/stage.ts';
+import { benchTransports } from './transports.ts';
+import { benchUnary } from './unary.ts';
+import { benchWorkers } from './workers.ts';
 
 const NAME = 'bench';
 const EX_LIMIT_PASSED = 1;
-const DEFAULT_ROUNDS = 3;
-const RESULTS = new URL('results/', import.meta.url);
+const EX_INTERRUPTED = 130;
 
-const AREAS: Readonly<Record<string, (stage: Stage, effort: Effort) => Promise<AreaReport>>> = {
+const AREAS: Readonly<Record<string, Area>> = {
+  unary: benchUnary,
+  transports: benchTransports,
   sse: benchSse,
   auth: benchAuth,
   artifacts: benchArtifacts,
+  workers: benchWorkers,
+  start: benchStart,
 };
 
-// npm run bench -- [area…] [--rounds N] [--quick]
+// npm run bench -- [area…] [--rounds N] [--quick] [--compare REF]
+// What it starts and checks out goes when it exits, so signals, too, must let it exit.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(EX_INTERRUPTED));
 try {
-  const { areas, effort } = readArguments(process.argv.slice(2));
+  const { areas, effort, compare } = readArguments(process.argv.slice(2), Object.keys(AREAS));
   if (process.platform !== 'linux') throw new StartupError('it reads /proc, so it needs Linux', EX_UNAVAILABLE);
-  const stage = createStage();
+  // Before anything is saved.
+  const commit = readCommit();
+  // Before a stage keeps this process to one core.
+  const measure = compare === undefined ? prepare(effort) : prepareComparison(effort, openCheckout(compare));
   let passed = true;
   for (const area of areas) {
-    const report = await AREAS[area]!(stage, effort);
-    const saved = effort.quick ? 'Not saved: a quick run measures too little.' : `Saved: ${save(report)}`;
+    const report = await measure(AREAS[area]!).catch((error: Error) => fail(area, error));
+    passed &&= report !== undefined && [...report.rows, ...(report.checks ?? [])].every((each) => each.passed);
+    if (!report) continue;
+    const saved = effort.quick ? 'Not saved: a quick run measures too little.' : `Saved: ${saveReport(report, commit)}`;
     process.stdout.write(`\n${formatReport(report)}\n${saved}\n`);
-    passed &&= [...report.rows, ...(report.checks ?? [])].every((each) => each.passed);
   }
   process.exit(passed ? 0 : EX_LIMIT_PASSED);
 } catch (error) {
   exitWith(NAME, error);
 }
 
-function readArguments(args: string[]): { areas: readonly string[]; effort: Effort } {
-  const known = Object.keys(AREAS);
-  const { positionals, values } = parse(args);
-  const unknown = positionals.find((area) => !known.includes(area));
-  if (unknown !== undefined) {
-    throw new StartupError(`unknown area ${unknown}; there is: ${known.join(', ')}`, EX_USAGE);
-  }
-  const { quick = false } = values;
-  const rounds = Number(values.rounds ?? (quick ? 1 : DEFAULT_ROUNDS));
-  if (!Number.isInteger(rounds) || rounds < 1) {
-    throw new StartupError(`--rounds is "${values.rounds}", but must be a whole number from 1`, EX_USAGE);
-  }
-  return { areas: positionals.length > 0 ? positionals : known, effort: { rounds, quick } };
+function prepare(effort: Effort): (area: Area) => Promise<AreaReport> {
+  const stage = createStage();
+  return (area) => area(stage, effort);
 }
 
-function parse(args: string[]) {
-  try {
-    return parseArgs({
-      args,
-      allowPositionals: true,
-      options: { rounds: { type: 'string' }, quick: { type: 'boolean' } },
-    });
-  } catch (error) {
-    const [sentence] = (error as Error).message.split('. ', 1);
-    throw new StartupError(sentence!, EX_USAGE);
-  }
-}
-
-/** Writes the report with all that it takes to read it later, in place of the last one of its area. Returns the path. */
-function save({ area, title, workload, rows, checks, rounds, notes }: AreaReport): string {
-  const file = fileURLToPath(new URL(`${area}.json`, RESULTS));
-  const result = {
-    area,
-    title,
-    date: new Date().toISOString(),
-    commit: readCommit(),
-    machine: describeMachine(),
-    workload,
-    rows,
-    checks,
-    rounds,
-    notes,
+function prepareComparison(effort: Effort, { commit, root }: Checkout): (area: Area) => Promise<AreaReport> {
+  const shared = createSharedStage();
+  const stages = {
+    now: createStage(shared, { name: 'now' }),
+    other: createStage(shared, { productRoot: root, name: commit.slice(0, SHORT_COMMIT) }),
+    turns: shared.turns,
   };
-  mkdirSync(RESULTS, { recursive: true });
-  const short = (_: string, value: unknown) => (typeof value === 'number' ? Number(value.toPrecision(5)) : value);
-  writeFileSync(file, `${JSON.stringify(result, short, 2)}\n`);
-  return file;
+  return (area) => compareArea(area, stages, commit, effort);
+}
+
+/** What cannot be measured here keeps nobody from measuring the rest. */
+function fail(area: string, error: Error): undefined {
+  if (!(error instanceof StartupError)) throw error;
+  process.stderr.write(`${NAME}: ${area}: ${error.message}\n`);
 }

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { answerMessages } from '../support/answer-messages.ts';
+import { createTally } from '../support/tally.ts';
 import { openDownloadConnection } from './download.ts';
 
 // Clients that download, all in one process.
@@ -32,13 +34,27 @@ export type DownloadsMessage =
         readonly clients: number;
         readonly forMs: number;
       };
+    }
+  /** So many downloads of a small file a second, whether the last ones are there or not, over so many connections. */
+  | {
+      readonly paced: Target & {
+        readonly sizeBytes: number;
+        readonly perSecond: number;
+        readonly clients: number;
+        readonly forMs: number;
+      };
     };
+
+const TICK_MS = 1;
 
 export interface DownloadsAnswer {
   readonly wallMs: number;
   readonly requests: number;
   /** Lower-case hex, when it was asked for. */
   readonly sha256?: string;
+  /** At a given rate: from when a download was due until all of it was there. */
+  readonly p50Ms?: number;
+  readonly p99Ms?: number;
 }
 
 async function downloadWhole({
@@ -98,6 +114,37 @@ async function downloadRanges({
   return { wallMs, requests };
 }
 
+async function downloadPaced({
+  perSecond,
+  clients,
+  forMs,
+  ...target
+}: Extract<DownloadsMessage, { paced: unknown }>['paced']): Promise<DownloadsAnswer> {
+  const connections = await openConnections(clients, () => openDownloadConnection(target.port));
+  const lanes = connections.map((connection) => ({ connection, last: Promise.resolve() }));
+  const request = formatRequest(target);
+  const tally = createTally();
+  const startedAt = performance.now();
+  let requests = 0;
+  for (let now = startedAt; now - startedAt < forMs; now = performance.now()) {
+    // A tick that comes late is nobody's fault but ours: what comes with it is due now.
+    const due = Math.floor(((now - startedAt) * perSecond) / 1000);
+    for (; requests < due; requests++) {
+      const lane = lanes[requests % clients]!;
+      lane.last = lane.last.then(async () => {
+        await lane.connection.download(request, target.sizeBytes);
+        tally.add(200, performance.now() - now);
+      });
+    }
+    await sleep(TICK_MS);
+  }
+  await Promise.all(lanes.map(({ last }) => last));
+  const wallMs = performance.now() - startedAt;
+  for (const { close } of connections) close();
+  const { p50Ms, p99Ms } = tally.read();
+  return { wallMs, requests, p50Ms, p99Ms };
+}
+
 function openConnections<Connection>(count: number, open: () => Promise<Connection>): Promise<Connection[]> {
   return Promise.all(Array.from({ length: count }, open));
 }
@@ -111,5 +158,6 @@ function formatRequest({ port, path, token }: Target, range = ''): string {
 answerMessages<DownloadsMessage>((message): Promise<DownloadsAnswer> => {
   if ('whole' in message) return downloadWhole(message.whole);
   if ('hash' in message) return downloadHash(message.hash);
+  if ('paced' in message) return downloadPaced(message.paced);
   return downloadRanges(message.ranges);
 });

@@ -2,18 +2,19 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { readCpuMs, readRssBytes } from '../support/process-usage.ts';
 import type { Round } from '../support/report.ts';
 import type { Target } from './downloads.ts';
-import type { Scene } from './scene.ts';
+import type { Scene, Subject } from './scene.ts';
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
 const SETTLE_BOUND_MS = 30_000;
 const SLOW_BYTES_PER_SECOND = 1_000_000;
 const RANGE_CLIENTS = 8;
-const COMMON = { fast: 7, rangeBytes: 64 * 1024 };
+const COMMON = { fast: 7, rangeBytes: 64 * 1024, smallBytes: 64 * 1024, smallPerSecond: 200 };
+const SMALL_CLIENTS = 32;
 
 export const SIZES = {
-  full: { ...COMMON, wholeBytes: GIB, crowdBytes: 256 * MIB, turns: 5, rangesMs: 2_000 },
-  quick: { ...COMMON, wholeBytes: GIB / 4, crowdBytes: 32 * MIB, turns: 1, rangesMs: 500 },
+  full: { ...COMMON, wholeBytes: GIB, crowdBytes: 256 * MIB, turns: 5, rangesMs: 2_000, smallMs: 2_000 },
+  quick: { ...COMMON, wholeBytes: GIB / 4, crowdBytes: 32 * MIB, turns: 1, rangesMs: 500, smallMs: 500 },
 };
 export type Size = (typeof SIZES)['full'];
 
@@ -65,14 +66,33 @@ export function compareCrowds(scene: Scene, size: Size, turn: number): Promise<R
   return takeTurns(scene, { sizeBytes: size.crowdBytes, fast: size.fast, slow: 1 }, turn);
 }
 
+/** A small file again and again at a fixed rate, through each program. */
+export function comparePaced(scene: Scene, size: Size, turn: number): Promise<Round> {
+  const { smallBytes: sizeBytes, smallPerSecond: perSecond, smallMs: forMs } = size;
+  return inTurns(scene, turn, async ({ program: { pid }, target }) => {
+    const before = readCpuMs(pid);
+    const paced = { ...target(sizeBytes), sizeBytes, perSecond, clients: SMALL_CLIENTS, forMs };
+    const { requests, p50Ms, p99Ms } = await scene.ask({ paced });
+    return { p50Ms: p50Ms!, p99Ms: p99Ms!, cpuUs: ((readCpuMs(pid) - before) * 1000) / requests };
+  });
+}
+
 type Crowd = Readonly<Record<'sizeBytes' | 'fast' | 'slow', number>>;
 
-async function takeTurns(scene: Scene, crowd: Crowd, turn: number): Promise<Round> {
+function takeTurns(scene: Scene, crowd: Crowd, turn: number): Promise<Round> {
+  return inTurns(scene, turn, ({ program, target }) =>
+    measureDownloads(scene, program.pid, { ...target(crowd.sizeBytes), ...crowd }),
+  );
+}
+
+async function inTurns(
+  scene: Scene,
+  turn: number,
+  measure: (subject: Subject) => Promise<Record<string, number>>,
+): Promise<Round> {
   const subjects = Object.entries(scene.subjects);
   const round: Record<string, Record<string, number>> = {};
-  for (const [name, { program, target }] of turn % 2 === 0 ? subjects : subjects.toReversed()) {
-    round[name] = await measureDownloads(scene, program.pid, { ...target(crowd.sizeBytes), ...crowd });
-  }
+  for (const [name, subject] of turn % 2 === 0 ? subjects : subjects.toReversed()) round[name] = await measure(subject);
   return round;
 }
 

@@ -1,13 +1,12 @@
-import { connect } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { hashKey, mintKeys } from '../support/api-keys.ts';
 import type { BackendAnswer, BackendMessage } from '../support/backend.ts';
-import type { Program, Stage } from '../support/stage.ts';
+import type { Program } from '../support/program.ts';
+import type { Stage } from '../support/stage.ts';
+import { untilListens } from '../support/until-listens.ts';
 import type { DownloadsAnswer, DownloadsMessage, Target } from './downloads.ts';
 import type { StoreAnswer, StoreMessage } from './store.ts';
 
 const BOUND_MS = 120_000;
-const LISTEN_BOUND_MS = 10_000;
 const BUCKET = 'bench-bucket';
 const WORKFLOW_ID = '0190a5f0-0000-7000-8000-000000000001';
 /** Longer than any run: how long a key and a record are remembered is not what is measured. */
@@ -108,22 +107,4 @@ function startGateway(stage: Stage, backendPort: number, storePort: number): Pro
 /** The store has an object of every size: the key says which. */
 function keyOf(sizeBytes: number, isHashed: boolean): string {
   return `${isHashed ? 'hashed' : 'unhashed'}/${sizeBytes}`;
-}
-
-async function untilListens(port: number): Promise<void> {
-  const deadline = performance.now() + LISTEN_BOUND_MS;
-  while (!(await listens(port))) {
-    if (performance.now() > deadline) throw new Error(`nginx does not listen on port ${port}`);
-    await sleep(20);
-  }
-}
-
-function listens(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
 }

@@ -1,7 +1,9 @@
 import { hashKey, mintKeys } from '../support/api-keys.ts';
-import type { Measure, Round } from '../support/report.ts';
+import { readRssBytes } from '../support/process-usage.ts';
+import { type Measure, median, type Round } from '../support/report.ts';
 import type { Stage } from '../support/stage.ts';
-import { assertStatus, CLIENTS, readCpuMs, startGateway, startSurroundings } from './gateway-under-test.ts';
+import { assertStatus, CLIENTS, startSurroundings } from '../support/surroundings.ts';
+import { readCpuMs, startGateway } from './gateway-under-test.ts';
 
 const KEYS = 1_000;
 const STATIC_TOKEN = 'dev-token';
@@ -12,10 +14,27 @@ const WARM_SLICE_MS = 200;
 
 export const CPU: Measure = { name: 'cpuUs', label: 'CPU per request', unit: 'µs' };
 export const RATE: Measure = { name: 'perSecond', label: 'requests a second', unit: '/s' };
+export const WAITS: readonly Measure[] = [
+  { name: 'p50Ms', label: 'p50 at a fixed rate', unit: 'ms' },
+  { name: 'p99Ms', label: 'p99 at a fixed rate', unit: 'ms' },
+];
+/** Far below what the gateway can answer. */
+export const FIXED_PER_SECOND = 1_000;
+/** Of the process that all of them use. */
+export const GATEWAY = 'gateway';
+export const MEMORY: readonly Measure[] = [
+  { name: 'idleMb', label: 'RSS before the first request', unit: 'MB' },
+  { name: 'busyMb', label: 'RSS after all of them', unit: 'MB' },
+  { name: 'settledMb', label: 'RSS then, without garbage', unit: 'MB' },
+];
+const SETTLE_BOUND_MS = 60_000;
 
 export interface CostEffort {
   readonly warmMs: number;
   readonly measureMs: number;
+  /** How often, and how long, each sends at the fixed rate. */
+  readonly pacedTurns: number;
+  readonly pacedMs: number;
 }
 
 /**
@@ -25,7 +44,7 @@ export interface CostEffort {
  */
 export async function measureCredentials(
   stage: Stage,
-  { warmMs, measureMs }: CostEffort,
+  { warmMs, measureMs, pacedTurns, pacedMs }: CostEffort,
 ): Promise<{ round: Round; othersCores: number }> {
   try {
     const { backendPort, askBackend, send } = await startSurroundings(stage);
@@ -38,6 +57,7 @@ export async function measureCredentials(
       nodeFlags: ['--import=./bench/peers/open-gateway.ts'],
     });
     const port = await gateway.port();
+    const idleMb = (await readRssBytes(gateway.pid)) / 1e6;
     const contenders = [
       { name: 'open', tokens: [''] },
       { name: 'openAs', tokens: keys.map((_, index) => `as:user-${index}`) },
@@ -45,7 +65,13 @@ export async function measureCredentials(
       { name: 'openAgain', tokens: [''] },
       { name: 'keyWithQuota', tokens: keysWithQuota },
       { name: 'staticToken', tokens: [STATIC_TOKEN] },
-    ].map((contender) => ({ ...contender, cpuUs: [] as number[], wallMs: [] as number[] }));
+    ].map((contender) => ({
+      ...contender,
+      cpuUs: [] as number[],
+      wallMs: [] as number[],
+      p50Ms: [] as number[],
+      p99Ms: [] as number[],
+    }));
 
     const sendCrowd = async (tokens: readonly string[], forMs?: number) => {
       const { crowd } = await send(port, { crowd: { tokens, clients: CLIENTS }, ...(forMs && { forMs }) });
@@ -57,11 +83,11 @@ export async function measureCredentials(
       if (lookups !== expected) throw new Error(`${expected} keys were to be looked up, not ${lookups}`);
     };
 
-    for (const { tokens } of contenders) await sendCrowd(tokens);
+    for (const { tokens } of contenders) await stage.turn(() => sendCrowd(tokens));
     await expectLookups(2 * KEYS);
     const warmUntil = performance.now() + warmMs;
     while (performance.now() < warmUntil) {
-      for (const { tokens } of contenders) await sendCrowd(tokens, WARM_SLICE_MS);
+      for (const { tokens } of contenders) await stage.turn(() => sendCrowd(tokens, WARM_SLICE_MS));
     }
     const readOthersCores = stage.watchOthers();
     const measureUntil = performance.now() + measureMs;
@@ -71,19 +97,35 @@ export async function measureCredentials(
         const step = turn % 2 === 0 ? place : contenders.length - 1 - place;
         const { tokens, cpuUs, wallMs } = contenders[(step + turn) % contenders.length]!;
         const batch = Array.from({ length: BATCH }, (_, index) => tokens[(turn * BATCH + index) % tokens.length]!);
-        const before = await readCpuMs(gateway);
-        const { perSecond } = await sendCrowd(batch);
-        cpuUs.push((((await readCpuMs(gateway)) - before) * 1000) / BATCH);
-        wallMs.push(1000 / perSecond);
+        await stage.turn(async () => {
+          const before = await readCpuMs(gateway);
+          const { perSecond } = await sendCrowd(batch);
+          cpuUs.push((((await readCpuMs(gateway)) - before) * 1000) / BATCH);
+          wallMs.push(1000 / perSecond);
+        });
+      }
+    }
+    for (let turn = 0; turn < pacedTurns; turn++) {
+      for (const { tokens, p50Ms, p99Ms } of turn % 2 === 0 ? contenders : contenders.toReversed()) {
+        const paced = { callers: { tokens, perSecond: FIXED_PER_SECOND }, forMs: pacedMs };
+        const { callers } = await stage.turn(() => send(port, paced));
+        assertStatus(callers, 200);
+        p50Ms.push(callers.p50Ms);
+        p99Ms.push(callers.p99Ms);
       }
     }
     const othersCores = readOthersCores();
     await expectLookups(0);
-    const numbers = contenders.map(({ name, cpuUs, wallMs }) => {
+    const busyMb = (await readRssBytes(gateway.pid)) / 1e6;
+    await stage.turn(() => gateway.ask({ settle: true }, SETTLE_BOUND_MS));
+    const settledMb = (await readRssBytes(gateway.pid)) / 1e6;
+    const numbers = contenders.map(({ name, cpuUs, wallMs, p50Ms, p99Ms }) => {
       const perSecond = 1000 / meanOfLowerHalf(wallMs);
-      return [name, { cpuUs: meanOfLowerHalf(cpuUs), perSecond, batches: cpuUs.length }] as const;
+      const waits = { p50Ms: median(p50Ms), p99Ms: median(p99Ms) };
+      return [name, { cpuUs: meanOfLowerHalf(cpuUs), perSecond, ...waits, batches: cpuUs.length }] as const;
     });
-    return { round: Object.fromEntries(numbers), othersCores };
+    const round = { ...Object.fromEntries(numbers), [GATEWAY]: { idleMb, busyMb, settledMb } };
+    return { round, othersCores };
   } finally {
     await stage.clear();
   }

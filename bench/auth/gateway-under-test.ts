@@ -1,13 +1,7 @@
-import type { BackendAnswer, BackendMessage } from '../support/backend.ts';
-import type { RequestsAnswer, RequestsMessage, Tally } from '../support/requests.ts';
+import type { Program } from '../support/program.ts';
 import type { SelfReportAnswer, SelfReportMessage } from '../support/self-report.ts';
-import type { Program, Stage } from '../support/stage.ts';
+import type { Stage } from '../support/stage.ts';
 
-/** How many send as fast as they can. */
-export const CLIENTS = 64;
-
-/** The longest flood on a machine that others use as well. */
-const BOUND_MS = 300_000;
 const SELF_REPORT_BOUND_MS = 30_000;
 
 /** Longer than any run: how long a key is remembered is not what is measured. */
@@ -36,28 +30,4 @@ export function startGateway(
 export async function readCpuMs(gateway: Program): Promise<number> {
   const answer = await gateway.ask<SelfReportAnswer>({ cpu: true } satisfies SelfReportMessage, SELF_REPORT_BOUND_MS);
   return answer.cpuMs;
-}
-
-/** Starts the backend with one workflow, and what sends requests for it. */
-export async function startSurroundings(stage: Stage) {
-  const backend = stage.start('bench/support/backend.ts', { place: 'rest' });
-  const load = stage.start('bench/support/requests.ts', { place: 'rest' });
-  const askBackend = (message: BackendMessage) => backend.ask<BackendAnswer>(message, BOUND_MS);
-  const backendPort = await backend.port();
-  const { workflowIds } = await askBackend({ hold: 1 });
-  const path = `/v1/workflows/${workflowIds[0]}`;
-  return {
-    backendPort,
-    askBackend,
-
-    send(port: number, traffic: Omit<RequestsMessage['send'], 'port' | 'path'>): Promise<RequestsAnswer> {
-      return load.ask({ send: { port, path, ...traffic } } satisfies RequestsMessage, BOUND_MS);
-    },
-  };
-}
-
-/** Throws unless every answer had this status. */
-export function assertStatus({ requests, statuses }: Tally, expected: number): void {
-  if (statuses[expected] === requests && requests > 0) return;
-  throw new Error(`every one of ${requests} answers had to have the status ${expected}: ${JSON.stringify(statuses)}`);
 }

@@ -1,8 +1,9 @@
 import { hashKey, mintKeys, mintOpaqueTokens, spoilKeys } from '../support/api-keys.ts';
 import { readRssBytes } from '../support/process-usage.ts';
-import type { Tally } from '../support/requests.ts';
 import type { Stage } from '../support/stage.ts';
-import { assertStatus, CLIENTS, readCpuMs, startGateway, startSurroundings } from './gateway-under-test.ts';
+import { assertStatus, CLIENTS, startSurroundings } from '../support/surroundings.ts';
+import type { Tally } from '../support/tally.ts';
+import { readCpuMs, startGateway } from './gateway-under-test.ts';
 
 /** Good keys that come in all the time, and how long each wait for an answer is. */
 export const CALLS_PER_SECOND = 100;

@@ -1,8 +1,4 @@
-import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
-import path from 'node:path';
-import { configuration } from '../../test/support/nginx.ts';
+import { becomeNginx } from '../support/become-nginx.ts';
 
 // nginx as the peer of artifact downloads: everything that is asked of it, it passes on to the object store. This process
 // becomes nginx, so that whoever measures or ends the one has the other.
@@ -13,7 +9,7 @@ if (!(file && folder && storePort)) {
 }
 
 // Like the gateway it writes no temporary files, and keeps its connections to the store. All else is nginx's default.
-const blocks = (port: number) => [
+await becomeNginx(file, folder, (port) => [
   'sendfile on; tcp_nopush on; keepalive_requests 1000000;',
   `upstream store { server 127.0.0.1:${storePort}; keepalive 16; keepalive_requests 1000000; }`,
   `server {
@@ -25,13 +21,4 @@ const blocks = (port: number) => [
       proxy_max_temp_file_size 0;
     }
   }`,
-];
-
-// nginx cannot say which port it was given, so one is found before it starts.
-const holder = createServer().listen(0, '127.0.0.1');
-await once(holder, 'listening');
-const { port } = holder.address() as AddressInfo;
-await new Promise((resolve) => holder.close(resolve));
-writeFileSync(path.join(folder, 'nginx.conf'), configuration(blocks(port)));
-console.log(JSON.stringify({ address: `127.0.0.1:${port}` }));
-process.execve!(file, [file, '-p', folder, '-c', 'nginx.conf'], {});
+]);

@@ -1,23 +1,34 @@
 import type { AreaReport, Check, Row } from './report.ts';
 
 /** The report as lines for a terminal. */
-export function formatReport({ area, title, rows, checks = [], rounds, notes }: AreaReport): string {
+export function formatReport({
+  area,
+  title,
+  subject = 'gateway',
+  rows,
+  checks = [],
+  rounds,
+  notes,
+}: AreaReport): string {
   const times = rounds.length === 1 ? 'one round' : `medians of ${rounds.length} rounds`;
-  const tables = [formatRows(rows), ...(checks.length > 0 ? ['', formatChecks(checks)] : [])];
+  const tables = [formatRows(rows, subject), ...(checks.length > 0 ? ['', formatChecks(checks)] : [])];
   return [`${area}: ${title}; ${times}`, '', ...tables, '', ...notes].join('\n');
 }
 
-function formatRows(rows: readonly Row[]): string {
+function formatRows(rows: readonly Row[], subject: string): string {
   const peers = [...new Set(rows.flatMap((row) => Object.keys(row.peers)))];
-  const head = ['', 'gateway', 'limit', '', ...peers.flatMap((peer) => [peer, `gateway/${peer}`, 'of the rounds'])];
-  const body = rows.map(({ label, unit, limit, ratioLimit, ratioFloor, gateway, passed, peers: others }) => {
+  const head = ['', subject, 'limit', '', ...peers.flatMap((peer) => [peer, `${subject}/${peer}`, 'of the rounds'])];
+  const body = rows.map((row) => {
+    const { label, unit, limit, ratioLimit, ratioFloor, ratioLimits = {}, ratioFloors = {}, gateway, passed } = row;
     const limits = [
       ...(limit === undefined ? [] : [`${limit} ${unit}`]),
       ...(ratioLimit === undefined ? [] : [`×${ratioLimit}`]),
       ...(ratioFloor === undefined ? [] : [`≥ ×${ratioFloor}`]),
+      ...Object.entries(ratioLimits).map(([peer, ratio]) => `×${ratio} ${peer}`),
+      ...Object.entries(ratioFloors).map(([peer, ratio]) => `≥ ×${ratio} ${peer}`),
     ];
     const compared = peers.flatMap((peer) => {
-      const other = others[peer];
+      const other = row.peers[peer];
       if (!other) return ['', '', ''];
       const { value, ratio, spread } = other;
       return [`${value.toFixed(1)} ${unit}`, ratio.toFixed(3), spread.map((each) => each.toFixed(3)).join('–')];

@@ -13,12 +13,25 @@ export function describeMachine() {
   };
 }
 
-/** The commit that is checked out, with `-dirty` when files have been changed since; `unknown` without git. */
+const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
+
+/**
+ * The commit that is checked out, with `-dirty` when files have been changed since, other than saved results; `unknown`
+ * without git.
+ */
 export function readCommit(): string {
-  const { status, stdout } = spawnSync('git', ['describe', '--always', '--dirty', '--abbrev=40', '--exclude=*'], {
-    cwd: fileURLToPath(new URL('.', import.meta.url)),
+  const commit = git('rev-parse', 'HEAD');
+  if (commit === undefined) return 'unknown';
+  const changes = git('status', '--porcelain', '--untracked-files=no', '--', '.', ':(exclude)bench/results');
+  return changes === '' ? commit : `${commit}-dirty`;
+}
+
+/** What git says in this repository, or undefined when it fails or is not there. */
+export function git(...args: string[]): string | undefined {
+  const { status, stdout } = spawnSync('git', args, {
+    cwd: REPOSITORY,
     env: { ...process.env, GIT_OPTIONAL_LOCKS: '0' },
     encoding: 'utf8',
   });
-  return status === 0 ? stdout.trim() : 'unknown';
+  return status === 0 ? stdout.trim() : undefined;
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EX_CONFIG, StartupError } from '../../src/shared/startup-error.ts';
 
@@ -11,10 +11,29 @@ const STILL_BOUND_MS = 30_000;
 
 /** User and system time of all threads of a process so far, in milliseconds. */
 export function readCpuMs(pid: number): number {
+  const [utime, stime] = readStat(pid).slice(11, 13);
+  return (Number(utime) + Number(stime)) * TICK_MS;
+}
+
+/** The same of a process with all that it has started, directly or not, whether that still runs or not. */
+export function readTreeCpuMs(pid: number): number {
+  return listProcessTree(pid).reduce((sum, each) => sum + readWithEndedMs(each), 0);
+}
+
+/** With the children that have ended; 0 for a process that has ended itself: it is among those of another one now. */
+function readWithEndedMs(pid: number): number {
+  try {
+    const [utime, stime, cutime, cstime] = readStat(pid).slice(11, 15).map(Number);
+    return (utime! + stime! + cutime! + cstime!) * TICK_MS;
+  } catch {
+    return 0;
+  }
+}
+
+/** The fields behind the second one, the name in brackets, which may hold blanks. */
+function readStat(pid: number): string[] {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // Counted from behind the second field, the name in brackets, which may hold blanks.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
 /** What all processes together have used of all cores so far, in milliseconds: proc_stat(5). */
@@ -36,6 +55,34 @@ export async function readRssBytes(pid: number): Promise<number> {
     if (samples.length > STILL_SAMPLES) samples.shift();
   }
   return samples.at(-1)!;
+}
+
+/** The process itself, then its children, and theirs. */
+export function listProcessTree(pid: number): number[] {
+  const children = new Map<number, number[]>();
+  for (const name of readdirSync('/proc')) {
+    const parent = /^\d+$/.test(name) ? readParent(Number(name)) : undefined;
+    if (parent !== undefined) children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
+  }
+  const tree = [pid];
+  // Grows while it is walked.
+  for (const each of tree) tree.push(...(children.get(each) ?? []));
+  return tree;
+}
+
+/** Undefined for a process that has ended meanwhile. */
+function readParent(pid: number): number | undefined {
+  try {
+    return Number(readStat(pid)[1]);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Memory of processes in bytes, what they share with others counted by its share: proc_pid_smaps(5), Pss. */
+export function readPssBytes(pids: readonly number[]): number {
+  const read = (pid: number) => /^Pss:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1];
+  return pids.reduce((sum, pid) => sum + Number(read(pid)) * 1024, 0);
 }
 
 function sampleRss(pid: number): number {

@@ -1,3 +1,5 @@
+import type { Stage } from './stage.ts';
+
 /** What one round measured: for each program the numbers by name. */
 export type Round = Readonly<Record<string, Readonly<Record<string, number>>>>;
 
@@ -12,6 +14,9 @@ export interface Measure {
   readonly ratioLimit?: number;
   /** What it must reach of what each peer reaches. */
   readonly ratioFloor?: number;
+  /** The same two for single peers. One that did not run sets no limit. */
+  readonly ratioLimits?: Readonly<Record<string, number>>;
+  readonly ratioFloors?: Readonly<Record<string, number>>;
 }
 
 /** The medians of a measure over all rounds. */
@@ -39,12 +44,18 @@ export interface Check {
 export interface Effort {
   readonly rounds: number;
   readonly quick: boolean;
+  /** Without peers, and without what is checked but once: the product is to be compared with another of its commits. */
+  readonly alone?: boolean;
 }
+
+export type Area = (stage: Stage, effort: Effort) => Promise<AreaReport>;
 
 export interface AreaReport {
   readonly area: string;
   /** What was done, in one line. */
   readonly title: string;
+  /** What the rows are about; without it, the gateway. */
+  readonly subject?: string;
   readonly workload: Readonly<Record<string, number>>;
   readonly rows: readonly Row[];
   readonly checks?: readonly Check[];
@@ -64,7 +75,14 @@ export function summarize(
   peers: readonly string[] = Object.keys(rounds[0] ?? {}).filter((peer) => peer !== program),
 ): Row[] {
   return measures.map((measure) => {
-    const { limit = Number.POSITIVE_INFINITY, ratioLimit = Number.POSITIVE_INFINITY, ratioFloor = 0 } = measure;
+    const {
+      limit = Number.POSITIVE_INFINITY,
+      ratioLimit = Number.POSITIVE_INFINITY,
+      ratioFloor = Number.NEGATIVE_INFINITY,
+    } = measure;
+    const { ratioLimits = {}, ratioFloors = {} } = measure;
+    const isWithin = ([peer, { ratio }]: readonly [string, { readonly ratio: number }]) =>
+      ratio <= (ratioLimits[peer] ?? ratioLimit) && ratio >= (ratioFloors[peer] ?? ratioFloor);
     const read = (name: string) => rounds.map((round) => round[name]![measure.name]!);
     const own = read(program);
     const gateway = median(own);
@@ -80,7 +98,7 @@ export function summarize(
       program,
       gateway,
       peers: Object.fromEntries(compared),
-      passed: gateway <= limit && compared.every(([, { ratio }]) => ratio <= ratioLimit && ratio >= ratioFloor),
+      passed: gateway <= limit && compared.every(isWithin),
     };
   });
 }
@@ -101,7 +119,7 @@ export function check(
 
 /** For a run that is too short to judge by. */
 export function withoutLimits(measures: readonly Measure[]): Measure[] {
-  return measures.map(({ limit, ratioLimit, ratioFloor, ...measure }) => measure);
+  return measures.map(({ limit, ratioLimit, ratioFloor, ratioLimits, ratioFloors, ...measure }) => measure);
 }
 
 /** The middle value; of an even number, the mean of the two in the middle. */

@@ -1,14 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { answerMessages } from './answer-messages.ts';
 import { type HttpConnection, openHttpConnection } from './http-connection.ts';
+import { createTally, type Tally } from './tally.ts';
 
-// Clients that send the same GET with one credential after the other, all in one process.
+// Clients that send the same kind of request over and over, with one credential after the other, all in one process.
 
 /** What the benchmark asks of it: a crowd, or callers whose waiting is of interest, or both at the same time. */
 export interface RequestsMessage {
   readonly send: {
     readonly port: number;
-    readonly path: string;
+    /** Default: GET. */
+    readonly method?: string;
+    /** Several: one after the other. */
+    readonly path: string | readonly string[];
+    /** JSON. */
+    readonly body?: string;
     /** Each client sends its next request as soon as its last one is answered. */
     readonly crowd?: { readonly tokens: readonly string[]; readonly clients: number };
     /** So many requests a second come, whether the last ones are answered or not. */
@@ -18,24 +24,16 @@ export interface RequestsMessage {
   };
 }
 
-export interface Tally {
-  readonly requests: number;
-  /** How many answers had which status. */
-  readonly statuses: Readonly<Record<number, number>>;
-  readonly perSecond: number;
-  /** From when a request was due until all of its answer was there. */
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-}
-
 export interface RequestsAnswer {
   readonly crowd: Tally;
   readonly callers: Tally;
 }
 
-/** Few enough to be no crowd, and enough that it is seldom a connection's turn before it has its last answer. */
+type Send = RequestsMessage['send'];
+
+/** Few enough to be no crowd, and enough that one of them is nearly always free. */
 const CALLER_CONNECTIONS = 64;
-const TICK_MS = 2;
+const TICK_MS = 1;
 
 /** Connections by port: they stay for the next message. */
 const connections = new Map<number, HttpConnection[]>();
@@ -48,78 +46,121 @@ async function openConnections(port: number, count: number): Promise<readonly Ht
   return open;
 }
 
-function createTally() {
-  const latenciesMs: number[] = [];
-  const statuses: Record<number, number> = {};
-  const beganAt = performance.now();
-  return {
-    add(status: number, dueAt: number): void {
-      latenciesMs.push(performance.now() - dueAt);
-      statuses[status] = (statuses[status] ?? 0) + 1;
-    },
+/** Made before the first one is sent: none costs anything while others wait. */
+function formatRequests({ port, method = 'GET', path, body }: Send, tokens: readonly string[]): Buffer[] {
+  const paths = typeof path === 'string' ? [path] : path;
+  // So many that each path meets each credential, where both are few; else each credential goes once.
+  const count = tokens.length > paths.length ? tokens.length : tokens.length * paths.length;
+  const content =
+    body === undefined ? '' : `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n`;
+  return Array.from({ length: count }, (_, index) => {
+    const credential = formatCredential(tokens[index % tokens.length]!);
+    const line = `${method} ${paths[index % paths.length]} HTTP/1.1\r\n`;
+    return Buffer.from(`${line}Host: 127.0.0.1:${port}\r\n${credential}${content}\r\n${body ?? ''}`);
+  });
+}
 
-    read(): Tally {
-      const sorted = Float64Array.from(latenciesMs).sort();
-      const quantile = (share: number) => sorted[Math.floor((sorted.length - 1) * share)] ?? 0;
-      const perSecond = (sorted.length * 1000) / (performance.now() - beganAt);
-      return { requests: sorted.length, statuses, perSecond, p50Ms: quantile(0.5), p99Ms: quantile(0.99) };
-    },
-  };
+/** An empty token sends no credential; `as:<principal>` only says who is calling. */
+function formatCredential(token: string): string {
+  if (token === '') return '';
+  const principal = /^as:(.+)$/.exec(token)?.[1];
+  return principal === undefined ? `Authorization: Bearer ${token}\r\n` : `X-Bench-Principal: ${principal}\r\n`;
+}
+
+/** Goes on until `isOver`, and settles when all answers are there. */
+function sendCrowd(
+  open: readonly HttpConnection[],
+  requests: readonly Buffer[],
+  isOver: (sent: number) => boolean,
+): Promise<Tally> {
+  const tally = createTally();
+  let sent = 0;
+  let done = 0;
+  return new Promise((resolve, reject) => {
+    for (const connection of open) {
+      let sentAt = 0;
+      const sendNext = () => {
+        if (!isOver(sent)) {
+          sentAt = performance.now();
+          connection.send(requests[sent++ % requests.length]!);
+        } else if (++done === open.length) resolve(tally.read());
+      };
+      connection.onAnswer = (status) => {
+        tally.add(status, performance.now() - sentAt);
+        sendNext();
+      };
+      connection.onLost = reject;
+      sendNext();
+    }
+  });
+}
+
+/**
+ * At each tick so many requests are due as make up the rate. One that finds no connection free waits, and its time runs: it
+ * is the program under test that keeps it waiting. A tick that comes late is nobody's fault but ours: its requests are due
+ * when it comes.
+ */
+function sendCallers(
+  open: readonly HttpConnection[],
+  requests: readonly Buffer[],
+  perSecond: number,
+  isOver: () => boolean,
+): Promise<Tally> {
+  const tally = createTally();
+  const free = [...open];
+  const waitingSince: number[] = [];
+  const startedAt = performance.now();
+  let due = 0;
+  let sent = 0;
+  let answered = 0;
+  return new Promise((resolve, reject) => {
+    const sendFor = (dueAt: number, connection: HttpConnection) => {
+      connection.onAnswer = (status) => {
+        tally.add(status, performance.now() - dueAt);
+        answered++;
+        const next = waitingSince.shift();
+        if (next === undefined) free.push(connection);
+        else sendFor(next, connection);
+      };
+      connection.onLost = reject;
+      connection.send(requests[sent++ % requests.length]!);
+    };
+    const timer = setInterval(() => {
+      const now = performance.now();
+      const target = isOver() ? due : Math.floor(((now - startedAt) * perSecond) / 1000);
+      for (; due < target; due++) {
+        const connection = free.shift();
+        if (connection) sendFor(now, connection);
+        else waitingSince.push(now);
+      }
+      if (!isOver() || answered < due) return;
+      clearInterval(timer);
+      resolve(tally.read());
+    }, TICK_MS);
+  });
 }
 
 answerMessages<RequestsMessage>(async ({ send }): Promise<RequestsAnswer> => {
-  const { port, path, crowd = { tokens: [], clients: 0 }, callers = { tokens: [], perSecond: 0 }, forMs } = send;
-  const callerConnections = callers.perSecond > 0 ? CALLER_CONNECTIONS : 0;
-  const open = await openConnections(port, crowd.clients + callerConnections);
-  const crowdTally = createTally();
-  const callersTally = createTally();
+  const { port, crowd = { tokens: [], clients: 0 }, callers = { tokens: [], perSecond: 0 }, forMs } = send;
+  const crowdRequests = formatRequests(send, crowd.tokens);
+  const callerRequests = formatRequests(send, callers.tokens);
+  const hasCallers = callers.perSecond > 0;
+  const open = await openConnections(port, crowd.clients + (hasCallers ? CALLER_CONNECTIONS : 0));
+
   const endsAt = performance.now() + (forMs ?? Number.POSITIVE_INFINITY);
   let isOver = false;
-
-  const request = (tokens: readonly string[], index: number) =>
-    formatRequest(port, path, tokens[index % tokens.length]!);
-
-  async function sendCrowd(): Promise<void> {
-    const { tokens, clients } = crowd;
-    let sent = 0;
-    const goOn = () => (forMs === undefined ? sent < tokens.length : performance.now() < endsAt);
-    const sendOnAndOn = async (connection: HttpConnection) => {
-      while (goOn()) {
-        const startedAt = performance.now();
-        crowdTally.add(await connection.send(request(tokens, sent++)), startedAt);
-      }
-    };
-    await Promise.all(open.slice(0, clients).map(sendOnAndOn));
-  }
-
-  async function sendCallers(): Promise<void> {
-    const { tokens, perSecond } = callers;
-    const lanes = open.slice(crowd.clients).map((connection) => ({ connection, last: Promise.resolve() }));
-    const beganAt = performance.now();
-    const dueAt = (index: number) => beganAt + (index * 1000) / perSecond;
-    for (let sent = 0; !isOver; await sleep(TICK_MS)) {
-      for (; dueAt(sent) <= performance.now(); sent++) {
-        const index = sent;
-        const lane = lanes[index % lanes.length]!;
-        const ask = async () => callersTally.add(await lane.connection.send(request(tokens, index)), dueAt(index));
-        lane.last = lane.last.then(ask);
-      }
-    }
-    await Promise.all(lanes.map(({ last }) => last));
-  }
-
-  const calling = callers.perSecond > 0 ? sendCallers() : undefined;
-  await (crowd.clients > 0 ? sendCrowd() : sleep(forMs));
-  isOver = true;
-  const crowdAnswer = crowdTally.read();
-  await calling;
-  return { crowd: crowdAnswer, callers: callersTally.read() };
+  const calling = hasCallers
+    ? sendCallers(open.slice(crowd.clients), callerRequests, callers.perSecond, () => isOver)
+    : Promise.resolve(createTally().read());
+  const crowding =
+    crowd.clients > 0
+      ? sendCrowd(open.slice(0, crowd.clients), crowdRequests, (sent) =>
+          forMs === undefined ? sent >= crowdRequests.length : performance.now() >= endsAt,
+        )
+      : sleep(forMs).then(() => createTally().read());
+  const ending = crowding.finally(() => {
+    isOver = true;
+  });
+  const [crowdAnswer, callersAnswer] = await Promise.all([crowding, calling, ending]);
+  return { crowd: crowdAnswer, callers: callersAnswer };
 });
-
-/** An empty token sends no credential; `as:<principal>` only says who is calling. */
-function formatRequest(port: number, path: string, token: string): string {
-  const principal = /^as:(.+)$/.exec(token)?.[1];
-  const bearer = token === '' ? '' : `Authorization: Bearer ${token}\r\n`;
-  const credential = principal === undefined ? bearer : `X-Bench-Principal: ${principal}\r\n`;
-  return `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n${credential}\r\n`;
-}

@@ -1,0 +1,41 @@
+export interface Tally {
+  readonly requests: number;
+  /** How many answers had which status. */
+  readonly statuses: Readonly<Record<number, number>>;
+  readonly perSecond: number;
+  /** From when a request was due until all of its answer was there. */
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+const FIRST_ROOM = 4_096;
+
+/** Counts answers and how long each took, from now until it is read. */
+export function createTally(now: () => number = () => performance.now()) {
+  const statuses: Record<number, number> = {};
+  const beganAt = now();
+  let latenciesMs = new Float64Array(FIRST_ROOM);
+  let requests = 0;
+  return {
+    add(status: number, latencyMs: number): void {
+      if (requests === latenciesMs.length) {
+        const larger = new Float64Array(requests * 2);
+        larger.set(latenciesMs);
+        latenciesMs = larger;
+      }
+      latenciesMs[requests++] = latencyMs;
+      statuses[status] = (statuses[status] ?? 0) + 1;
+    },
+
+    read(): Tally {
+      const sorted = latenciesMs.slice(0, requests).sort();
+      const perSecond = (requests * 1000) / (now() - beganAt);
+      return { requests, statuses, perSecond, p50Ms: quantile(sorted, 0.5), p99Ms: quantile(sorted, 0.99) };
+    },
+  };
+}
+
+/** The least value that `share` of all are not above (nearest rank); 0 of none. */
+export function quantile(sorted: ArrayLike<number>, share: number): number {
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? 0;
+}
