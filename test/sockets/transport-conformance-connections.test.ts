@@ -61,6 +61,19 @@ function testConnections(name: TransportName, start: (options: GrpcServerOptions
     await until('the server has none', async () => (await openStreams()) === '0');
   });
 
+  it('outlive many calls that are cancelled while streams take all that the server allows', async () => {
+    const over = await connect(await startServer({ maxStreams: 10 }));
+    // More than the window takes: the server is not done before it is read.
+    const slow = over.stream({ count: 60, size: 20_000 });
+    await within('the stream', slow.next(), BOUND_MS);
+    const cancel = new AbortController();
+    const calls = Array.from({ length: 9 }, () => failureOf(over.get({ key: 'c', hang: true }, cancel)));
+    await until('all calls', async () => (await over.stats('c')).open === '9', BOUND_MS);
+    cancel.abort();
+    for (const { code } of await within('the ends', Promise.all(calls))) assert.equal(code, Code.Canceled);
+    assert.equal((await within('the rest', drainNumbers(slow), BOUND_MS)).at(-1), 60);
+  });
+
   it('are changed under load, when the server says GOAWAY, without a failed call', async () => {
     const over = await connect(await startServer({ maxAgeMs: 100 }));
     const failures: ConnectError[] = [];

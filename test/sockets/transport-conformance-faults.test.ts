@@ -5,6 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { Code, type ConnectError } from '@connectrpc/connect';
 import { TRANSPORTS, type TransportName } from '../../src/gateway/upstream/transport.ts';
+import { startBlackhole } from '../support/blackhole.ts';
 import { FAULTS, type Fault, type Outcome } from '../support/grpc-faults.ts';
 import { serveHonestly, takeCall } from '../support/raw-grpc.ts';
 import { startRawHttp2Server } from '../support/raw-http2-server.ts';
@@ -20,6 +21,21 @@ for (const name of TRANSPORTS) {
     it('fail a call at its deadline, when they never speak', async (test) => {
       const error = await callTo(name, () => {}, test, 100);
       assert.deepEqual([error.code, gatewayCode(error)], [Code.DeadlineExceeded, 'DEADLINE_EXCEEDED']);
+    });
+
+    it('let go of a call at its deadline, and when nobody wants it, while a connection is made', async (test) => {
+      const nowhere = await startBlackhole();
+      const over = await openTransport(name, { host: '127.0.0.1', port: Number(new URL(nowhere.url).port) });
+      test.after(async () => {
+        over.close();
+        await nowhere.close();
+      });
+      const cancel = new AbortController();
+      const cancelled = failureOf(over.get('x', { signal: cancel.signal }));
+      const late = await within('the deadline', failureOf(over.get('x', { timeoutMs: 100 })), 2_000);
+      assert.deepEqual([late.code, gatewayCode(late)], [Code.DeadlineExceeded, 'DEADLINE_EXCEEDED']);
+      cancel.abort();
+      assert.equal((await within('the end', cancelled, 2_000)).code, Code.Canceled);
     });
 
     for (const [what, talk] of [

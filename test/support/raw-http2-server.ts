@@ -132,6 +132,9 @@ function createRawPeer(socket: Socket, acknowledges: boolean) {
         await new Promise((resolve) => setImmediate(resolve));
       }
     },
+    /** Reads nothing more: what the client writes piles up on its side. */
+    pause: () => socket.pause(),
+    resume: () => socket.resume(),
     /** FIN: nothing more is sent, and the client may still talk. */
     end: () => socket.end(),
     reset: () => socket.resetAndDestroy(),
