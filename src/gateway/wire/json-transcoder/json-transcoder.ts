@@ -40,7 +40,7 @@ export interface AcceptedJson {
  * map or no protobuf at all, is left to `plain`, so that no case is decided in two places.
  */
 export function createJsonTranscoder(plain: JsonTranscoder = PLAIN_TRANSCODER): JsonTranscoder {
-  const cursor: Cursor = { bytes: NOTHING, at: 0 };
+  const cursor: Cursor = { bytes: NOTHING, view: viewOf(NOTHING), at: 0 };
   const output = createJsonOutput();
   const writeMessage = createMessageWriter(cursor, output);
   const workflowPlan = planMessage(WorkflowSchema);
@@ -53,6 +53,7 @@ export function createJsonTranscoder(plain: JsonTranscoder = PLAIN_TRANSCODER): 
     readPlain: (bytes: Uint8Array) => Answer,
   ): Answer {
     cursor.bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    cursor.view = viewOf(bytes);
     cursor.at = 0;
     try {
       return read(bytes.length);
@@ -61,6 +62,7 @@ export function createJsonTranscoder(plain: JsonTranscoder = PLAIN_TRANSCODER): 
       throw error;
     } finally {
       cursor.bytes = NOTHING;
+      cursor.view = viewOf(NOTHING);
     }
   }
 
@@ -115,3 +117,7 @@ export function createJsonTranscoder(plain: JsonTranscoder = PLAIN_TRANSCODER): 
 }
 
 const NOTHING = Buffer.alloc(0);
+
+function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
+  return new DataView(buffer, byteOffset, byteLength);
+}

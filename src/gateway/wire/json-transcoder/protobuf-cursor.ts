@@ -1,6 +1,8 @@
 /** A place in protobuf's wire format (protobuf.dev/programming-guides/encoding). */
 export interface Cursor {
   bytes: Buffer;
+  /** The same bytes. */
+  view: DataView;
   at: number;
 }
 
@@ -51,14 +53,14 @@ export function readLength(cursor: Cursor): number {
 
 export function readFloat(cursor: Cursor): number {
   if (cursor.at + 4 > cursor.bytes.length) throw UNUSUAL;
-  const value = cursor.bytes.readFloatLE(cursor.at);
+  const value = cursor.view.getFloat32(cursor.at, true);
   cursor.at += 4;
   return value;
 }
 
 export function readDouble(cursor: Cursor): number {
   if (cursor.at + 8 > cursor.bytes.length) throw UNUSUAL;
-  const value = cursor.bytes.readDoubleLE(cursor.at);
+  const value = cursor.view.getFloat64(cursor.at, true);
   cursor.at += 8;
   return value;
 }

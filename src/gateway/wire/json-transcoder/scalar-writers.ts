@@ -22,7 +22,7 @@ export function writeString(cursor: Cursor, output: JsonOutput): void {
 
 /** A string, of which the cursor is behind the length. */
 export function writeText(cursor: Cursor, output: JsonOutput, end: number): void {
-  if (!output.string(cursor.bytes, cursor.at, end)) throw UNUSUAL;
+  if (!output.string(cursor.bytes, cursor.view, cursor.at, end)) throw UNUSUAL;
   cursor.at = end;
 }
 
