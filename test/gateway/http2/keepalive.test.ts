@@ -30,7 +30,7 @@ function startSilent(test: TestContext) {
 describe('the keepalive, asked to probe,', () => {
   it('tells when nothing comes after its PING', (test) => {
     const { keepalive, silences, tick, pings } = startSilent(test);
-    keepalive.probe();
+    keepalive.probe(performance.now());
     assert.equal(pings(), 1);
     tick(PROBE_ANSWER_MS - 1);
     assert.deepEqual(silences, []);
@@ -41,7 +41,7 @@ describe('the keepalive, asked to probe,', () => {
 
   it('takes data for a sign of life, when the answer to its PING stands behind them', (test) => {
     const { keepalive, silences, tick, pings } = startSilent(test);
-    keepalive.probe();
+    keepalive.probe(performance.now());
     assert.equal(pings(), 1);
     tick(PROBE_ANSWER_MS - 1);
     keepalive.onRead();
@@ -53,21 +53,21 @@ describe('the keepalive, asked to probe,', () => {
   it('does not ask a server that is talking, nor one that it has just asked', (test) => {
     const { keepalive, tick, pings } = startSilent(test);
     keepalive.onRead();
-    keepalive.probe();
+    keepalive.probe(performance.now() - 1);
     assert.equal(pings(), 0);
     tick(LONG_MS);
-    keepalive.probe();
+    keepalive.probe(performance.now());
     assert.equal(pings(), 1);
     keepalive.onRead();
     tick(PROBE_ANSWER_MS);
-    keepalive.probe();
+    keepalive.probe(performance.now());
     assert.equal(pings(), 1);
     keepalive.close();
   });
 
   it('waits for nothing when it is closed', (test) => {
     const { keepalive, silences, tick } = startSilent(test);
-    keepalive.probe();
+    keepalive.probe(performance.now());
     keepalive.close();
     tick(LONG_MS);
     assert.deepEqual(silences, []);

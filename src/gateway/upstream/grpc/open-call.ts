@@ -44,6 +44,7 @@ export interface OpenCall {
  */
 export function openCall({ channel, header, body, signal, timeoutMs }: CallParts, handler: CallHandler): OpenCall {
   let attempts = 0;
+  let askedAt = 0;
   let connection: Connection | undefined;
   let stream: Stream | undefined;
   let isOver = false;
@@ -51,6 +52,7 @@ export function openCall({ channel, header, body, signal, timeoutMs }: CallParts
   const waiter: Waiter = {
     begin(chosen) {
       attempts++;
+      askedAt = performance.now();
       connection = chosen;
       stream = chosen.open(header, body, streamHandler);
     },
@@ -79,7 +81,7 @@ export function openCall({ channel, header, body, signal, timeoutMs }: CallParts
   const deadlineAt = performance.now() + (timeoutMs ?? Number.POSITIVE_INFINITY);
   const onDeadline = () => {
     // Silence may mean that the server is gone.
-    connection?.probe();
+    connection?.probe(askedAt);
     finish(timedOut());
   };
   const timer = timeoutMs === undefined ? undefined : setTimeout(onDeadline, Math.min(timeoutMs, MAX_TIMER_MS));

@@ -396,7 +396,7 @@ export function createConnection(socket: Socket, options: ConnectionOptions) {
       settle();
     },
 
-    /** Asks whether the server is still there, after a call that got no answer in its time. */
+    /** Asks whether the server is still there, after a call from `since` on that got no answer in its time. */
     probe: keepalive.probe,
 
     /** Whether any stream of it has been answered. */

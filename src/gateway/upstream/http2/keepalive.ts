@@ -1,8 +1,6 @@
 /** Time for the answer to a PING. */
 const ANSWER_MS = 20_000;
 const PROBE_ANSWER_MS = 5_000;
-/** A server that has said something within this time is there. */
-const PROBE_SILENCE_MS = 1_000;
 /** Servers hang up on clients that ask too often while nothing else happens. */
 const MIN_PROBE_INTERVAL_MS = 30_000;
 
@@ -54,9 +52,9 @@ export function createKeepalive(intervalMs: number, { ping, isBusy, onSilence }:
       if (!isBusy()) lastRead = performance.now();
     },
 
-    probe(): void {
-      const now = performance.now();
-      if (now - lastRead > PROBE_SILENCE_MS && now - lastPing > MIN_PROBE_INTERVAL_MS) ask(PROBE_ANSWER_MS);
+    /** A call that began at `since` has got no answer in its time: if nothing else came either, is the server there? */
+    probe(since: number): void {
+      if (lastRead <= since && performance.now() - lastPing > MIN_PROBE_INTERVAL_MS) ask(PROBE_ANSWER_MS);
     },
 
     close(): void {
