@@ -13,7 +13,7 @@ import { describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { allowDirectReads, readDirectly } from '../../src/gateway/upstream/direct-reads.ts';
 import { listenOnLoopback } from '../support/loopback.ts';
-import { within } from '../support/waiting.ts';
+import { until, within } from '../support/waiting.ts';
 
 const CONTENT = randomBytes(8 * 1024 * 1024);
 /** How many reads are held before the first of them is given back. */
@@ -60,33 +60,41 @@ for (const [name, transport] of Object.entries(TRANSPORTS)) {
       }
     }
 
-    it('is whole and in order, however late what was read is given back', () =>
-      withBody(async (body) => {
-        const chunks: Buffer[] = [];
-        const held: { bytes: Buffer; release: () => void }[] = [];
-        let left = CONTENT.length;
-        const whole = Promise.withResolvers<void>();
-        const letGo = () => {
-          for (const { bytes, release } of held.splice(0)) {
-            chunks.push(Buffer.from(bytes));
-            left -= bytes.length;
-            release();
-          }
-          if (left === 0) whole.resolve();
-          body.socket.resume();
-        };
-        const take = (bytes: Buffer, release: () => void) => {
-          held.push({ bytes, release });
-          if (held.length === 1) void turn().then(turn).then(letGo);
-          return held.length < HELD;
-        };
-        assert.equal(readDirectly(body, take), true);
-        for (let bytes = body.read(); bytes !== null; bytes = body.read()) {
+    async function readAll(body: IncomingMessage): Promise<void> {
+      const chunks: Buffer[] = [];
+      const held: { bytes: Buffer; release: () => void }[] = [];
+      let left = CONTENT.length;
+      const whole = Promise.withResolvers<void>();
+      const letGo = () => {
+        for (const { bytes, release } of held.splice(0)) {
+          chunks.push(Buffer.from(bytes));
           left -= bytes.length;
-          chunks.push(bytes);
+          release();
         }
-        await within('all of it', whole.promise, 10_000);
-        assert.ok(Buffer.concat(chunks).equals(CONTENT));
+        if (left === 0) whole.resolve();
+        body.socket.resume();
+      };
+      const take = (bytes: Buffer, release: () => void) => {
+        held.push({ bytes, release });
+        if (held.length === 1) void turn().then(turn).then(letGo);
+        return held.length < HELD;
+      };
+      const unseen = readDirectly(body, take);
+      assert.ok(unseen);
+      for (let bytes = body.read(); bytes !== null; bytes = body.read()) chunks.push(bytes);
+      chunks.push(...unseen);
+      left -= chunks.reduce((sum, { length }) => sum + length, 0);
+      body.socket.resume();
+      await within('all of it', whole.promise, 10_000);
+      assert.ok(Buffer.concat(chunks).equals(CONTENT));
+    }
+
+    it('is whole and in order, however late what was read is given back', () => withBody(readAll));
+
+    it('is so, too, when more has been read than has reached the body', () =>
+      withBody(async (body) => {
+        await until('bytes that only the socket has', () => body.socket.readableLength > 0);
+        await readAll(body);
       }));
 
     it('comes through the HTTP client as ever until then', () =>

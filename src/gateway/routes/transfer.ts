@@ -78,9 +78,13 @@ function passDirectly(body: IncomingMessage, outgoing: ServerResponse, sizeBytes
     isStopped = outgoing.writableLength > WAITING_BYTES;
     return !isStopped;
   };
-  if (!readDirectly(body, pass)) return undefined;
-  // What had come with the head.
+  const unseen = readDirectly(body, pass);
+  if (!unseen) return undefined;
+  // What had come with the head, and behind it.
   for (let bytes = body.read(); bytes !== null; bytes = body.read()) pass(bytes, () => undefined);
+  for (const bytes of unseen) pass(bytes, () => undefined);
+  isStopped = true;
+  readOn();
   return new Promise((resolve) => {
     outgoing.once('close', () => {
       body.destroy();

@@ -45,12 +45,17 @@ function createOnRead(tap: Tap, push: (bytes: Buffer) => boolean): OnReadOpts {
 
 /**
  * Hands everything that is read from now on to `take`, past `body`, of which nothing more will come: its connection cannot
- * be used again. False when that is not possible. Not to be called in the turn in which the head came: what came with it is
- * still on its way to `body`.
+ * be used again. Answers with what had been read before and had not reached the body, which holds what came before that;
+ * undefined when it is not possible. Not to be called in the turn in which the head came: what came with it is still on its
+ * way to `body`.
  */
-export function readDirectly({ socket }: IncomingMessage, take: Take): boolean {
+export function readDirectly({ socket }: IncomingMessage, take: Take): Buffer[] | undefined {
   const tap = taps.get(socket);
-  if (!tap || socket.readableLength > 0) return false;
+  if (!tap) return undefined;
   tap.take = take;
-  return true;
+  // While nobody read the body, the HTTP client left this with the socket. It must not see it any more.
+  socket.removeAllListeners('data');
+  const left: Buffer[] = [];
+  for (let bytes = socket.read(); bytes !== null; bytes = socket.read()) left.push(bytes);
+  return left;
 }
