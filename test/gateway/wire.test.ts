@@ -111,8 +111,9 @@ describe('wire', () => {
         fc.pre(name.isWellFormed());
         const header = contentDisposition(`artifacts/${name}`);
         assert.match(header, /^attachment; filename="[\x20-\x7e]*"; filename\*=UTF-8''[\w!#$&+.^`|~%-]*$/);
-        assert.equal(decodeURIComponent(header.split("''")[1]!), name.slice(name.lastIndexOf('/') + 1));
+        assert.equal(decodeURIComponent(header.split("UTF-8''").at(-1)!), name.slice(name.lastIndexOf('/') + 1));
       }),
+      { examples: [["''"]] },
     );
   });
 
