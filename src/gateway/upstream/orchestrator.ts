@@ -20,9 +20,9 @@ interface OrchestratorParts {
 export type Orchestrator = Awaited<ReturnType<typeof createOrchestrator>>;
 
 /**
- * The orchestrator at `endpoint`. Every method throws GatewayErrors only. Unary calls get what is
- * left of the request's time as `grpc-timeout`; event streams have no deadline and connections of their own, so that
- * watchers never starve unary calls of HTTP/2 streams.
+ * The orchestrator at `endpoint`. Every method throws GatewayErrors only. Unary calls get what is left of the request's time as
+ * `grpc-timeout`; event streams have no deadline and connections of their own, so that watchers never starve unary calls
+ * of HTTP/2 streams.
  */
 export async function createOrchestrator({ endpoint, transport, keepaliveMs }: OrchestratorParts) {
   const options = { endpoint, keepaliveMs, readMaxBytes: READ_MAX_BYTES };
@@ -34,11 +34,8 @@ export async function createOrchestrator({ endpoint, transport, keepaliveMs }: O
 
   return {
     submitWorkflow: withDeadline(unary.submitWorkflow),
-    acceptWorkflow: withDeadline(unary.acceptWorkflow),
     getWorkflow: withDeadline(unary.getWorkflow),
     listWorkflows: withDeadline(unary.listWorkflows),
-    cancelWorkflow: withDeadline(unary.cancelWorkflow),
-    retryWorkflow: withDeadline(unary.retryWorkflow),
     rankDesigns: withDeadline(unary.rankDesigns),
     authenticateApiKey: withDeadline(unary.authenticateApiKey),
     consumeQuota: withDeadline(unary.consumeQuota),
@@ -47,7 +44,7 @@ export async function createOrchestrator({ endpoint, transport, keepaliveMs }: O
     grantCredits: withDeadline(unary.grantCredits),
     checkHealth: withDeadline(health.check),
 
-    /** The same calls, answered with the bytes of the message. */
+    /** Calls that are answered with the bytes of the message. */
     bytes: {
       acceptWorkflow: withDeadline(bytesOf(unaryTransport, OrchestratorService.method.acceptWorkflow)),
       getWorkflow: withDeadline(bytesOf(unaryTransport, OrchestratorService.method.getWorkflow)),

@@ -2,10 +2,9 @@ import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from 'nod
 import { Code, ConnectError, type Transport } from '@connectrpc/connect';
 import { requestHeader } from '@connectrpc/connect/protocol-grpc';
 import { createGrpcTransport } from '@connectrpc/connect-node';
-import { createEnvelopeReader } from './grpc/envelopes.ts';
 import { encodeMessage, unaryResponse } from './grpc/messages.ts';
-import { checkHeader, checkTrailer, fromStreamError } from './grpc/status.ts';
-import type { UnaryAnswer } from './grpc/unary-call.ts';
+import { fromStreamError } from './grpc/status.ts';
+import { createUnaryAnswer, type UnaryAnswer } from './grpc/unary-answer.ts';
 import { StreamError } from './http2/errors.ts';
 import type { Fields } from './http2/header-blocks.ts';
 import { createSessionPool } from './session-pool.ts';
@@ -41,10 +40,9 @@ export function createSessionTransport({
       throw ended.aborted ? endedBy(ended.reason, signal) : lost(error);
     });
     return new Promise((resolve, reject) => {
-      const envelopes = createEnvelopeReader(readMaxBytes);
-      let answerHeader: Fields = [];
+      const answer = createUnaryAnswer(readMaxBytes);
+      let hasHeader = false;
       let trailer: Fields = [];
-      let message: Buffer | undefined;
 
       const fail = (error: unknown) => {
         ended.removeEventListener('abort', onEnded);
@@ -62,31 +60,22 @@ export function createSessionTransport({
       ended.addEventListener('abort', onEnded, { once: true });
       if (ended.aborted) onEnded();
       stream.on('response', (fields) => {
-        answerHeader = listFields(fields);
+        hasHeader = true;
+        answer.header(listFields(fields));
       });
       stream.on('trailers', (fields) => {
         trailer = listFields(fields);
       });
       stream.on('data', (piece: Buffer) => {
         sessions.notifyResponseByteRead(stream);
-        check(() => {
-          checkHeader(answerHeader);
-          envelopes.read(piece, (bytes) => {
-            if (message) throw new ConnectError('protocol error: received extra output message', Code.Unimplemented);
-            message = bytes;
-          });
-        });
+        check(() => answer.data(piece));
       });
       stream.on('end', () => {
         // Reset, which is told by the next event.
-        if (stream.rstCode !== constants.NGHTTP2_NO_ERROR || answerHeader.length === 0) return;
+        if (stream.rstCode !== constants.NGHTTP2_NO_ERROR || !hasHeader) return;
         check(() => {
-          if (!message) checkHeader(answerHeader);
-          checkTrailer(answerHeader, trailer);
-          envelopes.end();
-          if (!message) throw new ConnectError('protocol error: missing output message', Code.Unimplemented);
+          resolve(answer.end(trailer));
           ended.removeEventListener('abort', onEnded);
-          resolve({ header: answerHeader, message, trailer });
         });
       });
       stream.on('error', (error) => fail(lost(error, stream.rstCode)));

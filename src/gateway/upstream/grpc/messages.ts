@@ -11,7 +11,7 @@ import {
 import { Code, ConnectError, type UnaryResponse } from '@connectrpc/connect';
 import { envelope } from './envelopes.ts';
 import { toHeaders } from './status.ts';
-import type { UnaryAnswer } from './unary-call.ts';
+import type { UnaryAnswer } from './unary-answer.ts';
 
 /** A message, or what one is made of, as it goes over the wire. */
 export function encodeMessage<Desc extends DescMessage>(desc: Desc, input: MessageInitShape<Desc>): Buffer {

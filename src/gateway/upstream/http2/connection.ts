@@ -368,8 +368,7 @@ export function createConnection(socket: Socket, options: ConnectionOptions) {
         handler,
         batch: writer.sentBatches(),
         sendWindowBytes: peer.initialWindowBytes,
-        pending: [],
-        isEnding: false,
+        pending: undefined,
         hasEnded: false,
         hasHeader: false,
         isClosed: false,
@@ -380,7 +379,7 @@ export function createConnection(socket: Socket, options: ConnectionOptions) {
       streams.set(id, stream);
       writeHeaders(id, id === 1 ? Buffer.concat([Buffer.of(NO_DYNAMIC_TABLE), block]) : block);
       stream.batch = writer.sentBatches();
-      outgoing.send(stream, body, true);
+      outgoing.send(stream, body);
       return stream;
     },
 

@@ -8,11 +8,9 @@ export interface Outgoing {
   readonly id: number;
   /** Bytes that the peer still takes on this stream; below 0 when it has lowered its initial window. */
   sendWindowBytes: number;
-  /** What waits for a window, oldest first. */
-  pending: Uint8Array[];
-  /** END_STREAM is to go with the last byte, or has gone. */
-  isEnding: boolean;
-  /** END_STREAM has gone. */
+  /** What of the request waits for a window. */
+  pending: Uint8Array | undefined;
+  /** END_STREAM has gone, with the last byte. */
   hasEnded: boolean;
 }
 
@@ -36,13 +34,12 @@ export function createOutgoingData(writer: FrameWriter) {
 
   /** Sends one frame of what waits, and tells whether there was a window for it. */
   function sendNext(stream: Outgoing): boolean {
-    const [head] = stream.pending;
-    if (!head) return false;
-    const length = Math.min(head.length, MAX_FRAME_BYTES, stream.sendWindowBytes, connectionWindowBytes);
-    if (length <= 0 && head.length > 0) return false;
-    if (length === head.length) stream.pending.shift();
-    else stream.pending[0] = head.subarray(length);
-    writeFrame(stream, head.subarray(0, length), stream.isEnding && stream.pending.length === 0);
+    const data = stream.pending!;
+    const length = Math.min(data.length, MAX_FRAME_BYTES, stream.sendWindowBytes, connectionWindowBytes);
+    if (length <= 0 && data.length > 0) return false;
+    const isLast = length === data.length;
+    stream.pending = isLast ? undefined : data.subarray(length);
+    writeFrame(stream, data.subarray(0, length), isLast);
     return true;
   }
 
@@ -52,28 +49,27 @@ export function createOutgoingData(writer: FrameWriter) {
       hasSent = false;
       for (const stream of [...waiting]) {
         if (sendNext(stream)) hasSent = true;
-        if (stream.pending.length === 0) waiting.delete(stream);
+        if (!stream.pending) waiting.delete(stream);
       }
     }
   }
 
   return {
-    /** Sends `data` as soon as it may, and END_STREAM with its last byte if `endStream`. Keeps what it cannot send. */
-    send(stream: Outgoing, data: Uint8Array, endStream: boolean): void {
-      stream.isEnding = endStream;
+    /** Sends the whole body of a request as soon as it may. Keeps what it cannot send. */
+    send(stream: Outgoing, data: Uint8Array): void {
       const roomBytes = Math.min(MAX_FRAME_BYTES, stream.sendWindowBytes, connectionWindowBytes);
       if (waiting.size === 0 && data.length <= roomBytes) {
-        writeFrame(stream, data, endStream);
+        writeFrame(stream, data, true);
         return;
       }
-      stream.pending.push(data);
+      stream.pending = data;
       waiting.add(stream);
       pump();
     },
 
     /** Nothing more of this stream. */
     forget(stream: Outgoing): void {
-      stream.pending = [];
+      stream.pending = undefined;
       waiting.delete(stream);
     },
 
