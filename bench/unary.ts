@@ -1,19 +1,8 @@
-import { type AreaReport, type Effort, median, type Round, summarize, withoutLimits } from './support/report.ts';
+import { type AreaReport, type Effort, median, summarize, withoutLimits } from './support/report.ts';
 import type { Stage } from './support/stage.ts';
-import { checkShares, describeRound, describeWaiting, listMeasures } from './unary/describe.ts';
-import { CLIENTS, LONE_PACE, measureRound, PACE_MAKER, PACE_SHARE, type UnaryEffort, warm } from './unary/measure.ts';
-import { inTemporaryFolder, openScene, type Scene } from './unary/programs.ts';
-
-const FULL: UnaryEffort = {
-  warmMs: 3_000,
-  peak: { turns: 8, sliceMs: 600 },
-  waiting: { turns: 4, sliceMs: 1_000 },
-};
-const QUICK: UnaryEffort = {
-  warmMs: 250,
-  peak: { turns: 2, sliceMs: 200 },
-  waiting: { turns: 1, sliceMs: 400 },
-};
+import { checkShares, describeWaiting, listMeasures } from './unary/describe.ts';
+import { CLIENTS, LONE_PACE, PACE_MAKER, PACE_SHARE } from './unary/measure.ts';
+import { measureRounds } from './unary/rounds.ts';
 
 /** Cores that others use, from which on they spoil the waiting times. */
 const BUSY_CORES = 0.5;
@@ -23,28 +12,12 @@ export async function benchUnary(
   stage: Stage,
   { rounds: roundCount, quick, alone = false }: Effort,
 ): Promise<AreaReport> {
-  const effort = quick ? QUICK : FULL;
-  const rounds: Round[] = [];
-  const othersCores: number[] = [];
-  let scene: Scene | undefined;
-  for (let round = 1; round <= roundCount; round++) {
-    await inTemporaryFolder(async (folder) => {
-      try {
-        const opened = await stage.turn(() => openScene(stage, { alone, folder }));
-        scene = opened;
-        await warm(opened, effort);
-        const readOthersCores = stage.watchOthers();
-        rounds.push(await measureRound(opened, effort));
-        othersCores.push(readOthersCores());
-      } finally {
-        await stage.clear();
-      }
-    });
-    for (const line of describeRound(rounds.at(-1)!, scene!.cases)) {
-      stage.say(`unary, round ${round} of ${roundCount}, ${line}`);
-    }
-  }
-  const { cases, bodies, missing } = scene!;
+  const { rounds, scene, othersCores } = await measureRounds(
+    stage,
+    { area: 'unary', count: roundCount, quick },
+    { alone },
+  );
+  const { cases, bodies, missing } = scene;
   const measures = cases.flatMap(listMeasures);
   const limited = quick || alone ? withoutLimits(measures) : measures;
   const busyCores = median(othersCores);
