@@ -2,6 +2,7 @@ import os from 'node:os';
 import { LOG_LEVELS } from '../shared/log.ts';
 import * as setting from '../shared/settings.ts';
 import { EX_CONFIG, StartupError } from '../shared/startup-error.ts';
+import { isSeveral, readEndpoints } from './upstream/endpoints.ts';
 
 export const GATEWAY_PREFIX = 'FOLDFORGE_GATEWAY__';
 
@@ -10,12 +11,21 @@ const MAX_WORKERS = 256;
 /** Every setting of the gateway. Durations are written in seconds and read as milliseconds. */
 export const gatewaySettings = {
   BIND_ADDR: setting.address('0.0.0.0:8080', 'HTTP listen address'),
-  ORCHESTRATOR_ENDPOINT: setting.httpUrl('http://127.0.0.1:50051', 'gRPC upstream; `https://` for TLS'),
+  ORCHESTRATOR_ENDPOINT: setting.setting(
+    parseEndpoint,
+    'http://127.0.0.1:50051',
+    'gRPC upstream; `https://` for TLS; several: URLs with commas between them, or `dns:///name:port`',
+  ),
   API_TOKEN: setting.secretList(
     'dev-token',
     'static admin token, always valid, without quota or principal; several, with commas between them, allow rotation; the default is refused unless BIND_ADDR is loopback',
   ),
   ORCHESTRATOR_RPC_TIMEOUT_SECONDS: setting.seconds('10', "deadline of one request's upstream calls together"),
+  ORCHESTRATOR_RESOLVE_SECONDS: setting.seconds(
+    '30',
+    "time after which the orchestrators' names are looked up again, while they are in use",
+    { min: 0.05 },
+  ),
   ORCHESTRATOR_KEEPALIVE_SECONDS: setting.seconds(
     '310',
     'time between pings on a connection with open calls; many gRPC servers hang up on more than one in 5 minutes',
@@ -99,6 +109,12 @@ export function readGatewayConfig(environment: setting.Environment): GatewayConf
       EX_CONFIG,
     );
   }
+  if (config.ORCHESTRATOR_TRANSPORT !== 'direct' && isSeveral(config.ORCHESTRATOR_ENDPOINT)) {
+    throw new StartupError(
+      `${GATEWAY_PREFIX}ORCHESTRATOR_ENDPOINT has several endpoints, or dns:///, which only ${GATEWAY_PREFIX}ORCHESTRATOR_TRANSPORT=direct can use; ${config.ORCHESTRATOR_TRANSPORT} takes one http:// or https:// URL`,
+      EX_CONFIG,
+    );
+  }
   if (!API_TOKEN.every(isVisibleAscii)) {
     throw new StartupError(`${GATEWAY_PREFIX}API_TOKEN must be visible ASCII characters without spaces`, EX_CONFIG);
   }
@@ -110,6 +126,14 @@ export function readGatewayConfig(environment: setting.Environment): GatewayConf
   }
   checkStripe(config);
   return config;
+}
+
+function parseEndpoint(text: string): string {
+  readEndpoints(text);
+  return text
+    .split(',')
+    .map((entry) => entry.trim().replace(/\/+$/, ''))
+    .join(',');
 }
 
 function parseWorkers(text: string): number {

@@ -30,6 +30,7 @@ import { createEventRoutes } from './routes/events.ts';
 import { createHealthRoutes } from './routes/health.ts';
 import { createLongPolls } from './routes/long-poll.ts';
 import { createWorkflowRoutes } from './routes/workflows.ts';
+import { createAddressObserver } from './upstream/address-observer.ts';
 import { createArtifactStore } from './upstream/artifact-store.ts';
 import { createEventHub } from './upstream/event-hub.ts';
 import { followEvents } from './upstream/follow-events.ts';
@@ -69,6 +70,8 @@ export async function startGateway(
     endpoint: config.ORCHESTRATOR_ENDPOINT,
     transport: config.ORCHESTRATOR_TRANSPORT,
     keepaliveMs: config.ORCHESTRATOR_KEEPALIVE_SECONDS,
+    resolveMs: config.ORCHESTRATOR_RESOLVE_SECONDS,
+    observer: createAddressObserver({ metrics, log }),
   });
   const store = await createArtifactStore({
     endpoint: config.R2_ENDPOINT,
@@ -153,7 +156,12 @@ export async function startGateway(
       payments,
       topUps: createTopUps({ orchestrator, metrics, log }),
     }),
-    health: createHealthRoutes({ contract, lifecycle, metrics: exposition, readiness: createReadiness(orchestrator) }),
+    health: createHealthRoutes({
+      contract,
+      lifecycle,
+      metrics: exposition,
+      readiness: createReadiness(orchestrator, log),
+    }),
   });
 
   async function serve(request: Request, env: HttpBindings): Promise<Response> {

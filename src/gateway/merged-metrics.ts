@@ -11,6 +11,8 @@ const AGGREGATORS: Readonly<Record<string, Aggregator>> = {
   process_start_time_seconds: 'min',
   process_open_fds: 'max',
   process_max_fds: 'min',
+  // Each process has connections of its own to the same addresses.
+  foldforge_gateway_upstream_endpoints: 'max',
   nodejs_eventloop_lag_seconds: 'max',
   nodejs_eventloop_lag_stddev_seconds: 'max',
   nodejs_eventloop_lag_p50_seconds: 'max',

@@ -44,6 +44,18 @@ export function createMetrics() {
       help: 'Event streams that are open to the orchestrator now.',
       registers,
     }),
+    upstreamRetries: new Counter({
+      name: 'foldforge_gateway_upstream_retries_total',
+      help: 'Calls that were made once more, at another orchestrator, because the first was unavailable.',
+      labelNames: ['method'],
+      registers,
+    }),
+    upstreamEndpoints: new Gauge({
+      name: 'foldforge_gateway_upstream_endpoints',
+      help: 'Addresses of orchestrators: connected (up), not connected (down), or left out for bad answers (ejected).',
+      labelNames: ['state'],
+      registers,
+    }),
     streamCuts: new Counter({
       name: 'foldforge_gateway_event_stream_cuts_total',
       help: 'Event streams cut off because their reader fell behind.',

@@ -1,81 +1,121 @@
-import { Code, ConnectError, type Transport } from '@connectrpc/connect';
+import { Code, ConnectError, createClient, type Transport } from '@connectrpc/connect';
+import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from '../../gen/grpc/health/v1/health_pb.ts';
+import { readEndpoints } from './endpoints.ts';
 import { decodeMessage, encodeMessage, unaryResponse } from './grpc/messages.ts';
 import type { CallParts } from './grpc/open-call.ts';
 import { createRequestHeaders } from './grpc/request-header.ts';
 import { toHeaders } from './grpc/status.ts';
 import { callStreaming } from './grpc/streaming-call.ts';
 import { callUnary } from './grpc/unary-call.ts';
+import { fromGrpc } from './grpc-errors.ts';
+import { sharedAuthority } from './http2/backends.ts';
 import { createChannel } from './http2/channel.ts';
+import type { StreamSource } from './http2/stream-source.ts';
+import { isRepeatable } from './repeatable.ts';
 import type { TransportOptions, UpstreamTransport } from './transport.ts';
 
 /** What a server may send on one stream before it is read. */
 const STREAM_WINDOW_BYTES = 1024 * 1024;
 const MAX_CONNECTIONS = 1_000;
+/** Bound of the question whether a server is well that had been left out. */
+const TRIAL_MS = 3_000;
+const NEVER = new AbortController().signal;
 
 type Call = Parameters<Transport['unary']>;
+type Method = Call[0] | Parameters<Transport['stream']>[0];
 
 /**
  * gRPC over our own HTTP/2 client, for unary and server-streaming methods: the calls of one turn of the event loop leave in
- * one write, and what is the same for each call is encoded once.
+ * one write, and what is the same for each call is encoded once. Of several servers, each gets the same share; a call that
+ * may be repeated is made once more at another server when the first one says UNAVAILABLE, or is lost.
  */
-export function createDirectTransport({
-  endpoint,
-  keepaliveMs,
-  readMaxBytes,
-  ca,
-}: TransportOptions): UpstreamTransport {
-  const url = new URL(endpoint);
+export function createDirectTransport(options: TransportOptions): UpstreamTransport {
+  const { endpoint, readMaxBytes, observer } = options;
+  const endpoints = readEndpoints(endpoint);
   const channel = createChannel({
-    endpoints: [url],
+    ...options,
+    endpoints,
     maxConnections: MAX_CONNECTIONS,
     streamWindowBytes: STREAM_WINDOW_BYTES,
-    keepaliveMs,
-    ca,
+    tryOut: (source) => isWell(over(source)),
   });
-  const headers = createRequestHeaders(url);
+  const headers = createRequestHeaders(endpoints[0]!, sharedAuthority(endpoints));
 
-  function prepare(method: Call[0] | Parameters<Transport['stream']>[0], call: Call): CallParts {
+  function prepare(source: StreamSource, method: Method, call: Call, again?: CallParts['again']): CallParts {
     const [, signal, timeoutMs, metadata, input] = call;
     if (timeoutMs !== undefined && timeoutMs <= 0) {
       throw new ConnectError('the operation timed out', Code.DeadlineExceeded);
     }
     const header = headers.encode(method, timeoutMs, metadata);
-    return { channel, header, body: encodeMessage(method.input, input), signal, timeoutMs };
+    return { source, header, body: encodeMessage(method.input, input), signal, timeoutMs, again };
+  }
+
+  /** How the call is made again, if it may be. Only its first failure asks. */
+  function repeat(method: Method, call: Call): CallParts['again'] {
+    return (error, target, timeLeftMs) => {
+      const [, signal = NEVER, , , input] = call;
+      if (signal.aborted || (timeLeftMs !== undefined && timeLeftMs < 1)) return undefined;
+      if (!isRepeatable(method, input) || fromGrpc(error, signal).code !== 'UNAVAILABLE') return undefined;
+      const source = target.elsewhere();
+      if (!source) return undefined;
+      observer?.onRetry(method.name);
+      return prepare(source, method, call.with(2, timeLeftMs) as Call);
+    };
+  }
+
+  function over(source: StreamSource, mayRepeat = false): Pick<UpstreamTransport, 'unary' | 'unaryBytes' | 'stream'> {
+    const ask = (call: Call) => {
+      const again = mayRepeat && channel.hasChoice() ? repeat(call[0], call) : undefined;
+      return callUnary(prepare(source, call[0], call, again), readMaxBytes);
+    };
+    return {
+      async unary(...call) {
+        return unaryResponse(call[0], await ask(call as never));
+      },
+
+      async unaryBytes(...call) {
+        return (await ask(call)).message;
+      },
+
+      async stream(...call) {
+        const [method, , , , inputs] = call;
+        if (method.methodKind !== 'server_streaming') {
+          throw new ConnectError(`${method.name} sends a stream, which this transport cannot`, Code.Unimplemented);
+        }
+        const first = await inputs[Symbol.asyncIterator]().next();
+        if (first.done) throw new ConnectError(`${method.name} is called without a message`, Code.InvalidArgument);
+        const single = call.with(4, first.value) as never;
+        const again = mayRepeat && channel.hasChoice() ? repeat(method, single) : undefined;
+        const { header, messages, trailer } = await callStreaming(prepare(source, method, single, again), readMaxBytes);
+        return {
+          stream: true,
+          service: method.parent,
+          method,
+          header: toHeaders(header),
+          get trailer() {
+            return toHeaders(trailer());
+          },
+          message: decodeAll(messages, (bytes) => decodeMessage(method.output, bytes)),
+        };
+      },
+    };
   }
 
   return {
-    async unary(...call) {
-      const [method] = call;
-      return unaryResponse(method, await callUnary(prepare(method, call as never), readMaxBytes));
-    },
-
-    async unaryBytes(...call) {
-      return (await callUnary(prepare(call[0], call), readMaxBytes)).message;
-    },
-
-    async stream(...call) {
-      const [method, , , , inputs] = call;
-      if (method.methodKind !== 'server_streaming') {
-        throw new ConnectError(`${method.name} sends a stream, which this transport cannot`, Code.Unimplemented);
-      }
-      const first = await inputs[Symbol.asyncIterator]().next();
-      if (first.done) throw new ConnectError(`${method.name} is called without a message`, Code.InvalidArgument);
-      const parts = prepare(method, call.with(4, first.value) as never);
-      const { header, messages, trailer } = await callStreaming(parts, readMaxBytes);
-      return {
-        stream: true,
-        service: method.parent,
-        method,
-        header: toHeaders(header),
-        get trailer() {
-          return toHeaders(trailer());
-        },
-        message: decodeAll(messages, (bytes) => decodeMessage(method.output, bytes)),
-      };
-    },
-
+    ...over(channel, true),
+    each: () => channel.each().map(({ address, source }) => ({ address, transport: over(source) })),
     close: () => channel.close(),
   };
+}
+
+/** One that has no health service is well until it proves otherwise. */
+async function isWell(transport: Transport): Promise<boolean> {
+  try {
+    const { status } = await createClient(Health, transport).check({}, { timeoutMs: TRIAL_MS });
+    return status === ServingStatus.SERVING;
+  } catch (error) {
+    return ConnectError.from(error).code === Code.Unimplemented;
+  }
 }
 
 async function* decodeAll<Message>(pieces: AsyncIterable<Uint8Array>, decode: (bytes: Uint8Array) => Message) {

@@ -4,30 +4,38 @@ import { OrchestratorService, type WorkflowEvent } from '../../gen/foldforge/orc
 import { Health } from '../../gen/grpc/health/v1/health_pb.ts';
 import type { Call } from '../context.ts';
 import { GatewayError } from '../errors.ts';
+import { checkEach } from './check-each.ts';
 import { fromGrpc } from './grpc-errors.ts';
-import { createTransport, type TransportName, type UpstreamTransport } from './transport.ts';
+import { createStandings } from './http2/standing.ts';
+import { createTransport, type TransportName, type TransportObserver, type UpstreamTransport } from './transport.ts';
 
 /** Larger answers are UPSTREAM_RESPONSE_TOO_LARGE: a page of 100 workflows with all their sequences fits in. */
 const READ_MAX_BYTES = 32 * 1024 * 1024;
 
 interface OrchestratorParts {
-  /** http:// or https://. */
+  /** As `readEndpoints` reads it. */
   readonly endpoint: string;
   readonly transport: TransportName;
   readonly keepaliveMs: number;
+  /** Time between two questions for the addresses of names that are in use. */
+  readonly resolveMs: number;
+  readonly observer: TransportObserver;
 }
 
 export type Orchestrator = Awaited<ReturnType<typeof createOrchestrator>>;
 
 /**
- * The orchestrator at `endpoint`. Every method throws GatewayErrors only. Unary calls get what is left of the request's time as
- * `grpc-timeout`; event streams have no deadline and connections of their own, so that watchers never starve unary calls
- * of HTTP/2 streams.
+ * The orchestrator, or as many of the same kind as `endpoint` has. Every method throws GatewayErrors only. Unary calls get
+ * what is left of the request's time as `grpc-timeout`; event streams have no deadline and connections of their own, so that
+ * watchers never starve unary calls of HTTP/2 streams.
  */
-export async function createOrchestrator({ endpoint, transport, keepaliveMs }: OrchestratorParts) {
-  const options = { endpoint, keepaliveMs, readMaxBytes: READ_MAX_BYTES };
-  const unaryTransport = await createTransport(transport, options);
-  const streamTransport = await createTransport(transport, options);
+export async function createOrchestrator({ transport, observer, ...parts }: OrchestratorParts) {
+  const options = { ...parts, readMaxBytes: READ_MAX_BYTES, standings: createStandings() };
+  const unaryTransport = await createTransport(transport, { ...options, observer });
+  // Its addresses are those of the other one: they would be counted twice.
+  const { onRetry, onLeftOut, onBack } = observer;
+  const streamObserver = { onRetry, onLeftOut, onBack, onCounts() {} };
+  const streamTransport = await createTransport(transport, { ...options, observer: streamObserver });
   const unary = createClient(OrchestratorService, unaryTransport);
   const streams = createClient(OrchestratorService, streamTransport);
   const health = createClient(Health, unaryTransport);
@@ -42,7 +50,11 @@ export async function createOrchestrator({ endpoint, transport, keepaliveMs }: O
     getBalance: withDeadline(unary.getBalance),
     listLedger: withDeadline(unary.listLedger),
     grantCredits: withDeadline(unary.grantCredits),
-    checkHealth: withDeadline(health.check),
+    /** The best answer of all servers that are connected. */
+    checkHealth: withDeadline((request: Parameters<typeof health.check>[0], options?: CallOptions) => {
+      const servers = unaryTransport.each?.() ?? [];
+      return servers.length > 1 ? checkEach(servers, request, options) : health.check(request, options);
+    }),
 
     /** Calls that are answered with the bytes of the message. */
     bytes: {

@@ -1,8 +1,8 @@
 import { Code, ConnectError } from '@connectrpc/connect';
-import type { Channel, Waiter } from '../http2/channel.ts';
 import type { Connection, Stream, StreamHandler } from '../http2/connection.ts';
 import { ERROR_CODES, type StreamError } from '../http2/errors.ts';
 import type { Fields } from '../http2/header-blocks.ts';
+import type { StreamSource, Target, Waiter } from '../http2/stream-source.ts';
 import { fromStreamError } from './status.ts';
 
 /** How often a call is made that no server has looked at: a server that leaves says so of all that it has not begun. */
@@ -13,7 +13,7 @@ const CLOCK_SLACK_MS = 50;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export interface CallParts {
-  readonly channel: Channel;
+  readonly source: StreamSource;
   /** HPACK, for any connection. */
   readonly header: Buffer;
   /** The whole request. */
@@ -21,14 +21,23 @@ export interface CallParts {
   readonly signal: AbortSignal | undefined;
   /** Undefined: as long as it takes. */
   readonly timeoutMs: number | undefined;
+  /**
+   * The same call for another address, with what is left of its time in milliseconds (undefined: as long as it takes);
+   * undefined when it is not to be made again.
+   */
+  readonly again?:
+    | ((error: ConnectError, target: Target, timeLeftMs: number | undefined) => CallParts | undefined)
+    | undefined;
 }
 
 /** What comes of a call. Either `end` or `fail` is the last that is called, once. */
 export interface CallHandler {
   header(fields: Fields): void;
-  data(bytes: Buffer): void;
-  end(trailer: Fields | undefined): void;
-  fail(error: ConnectError): void;
+  data(bytes: Buffer, target: Target): void;
+  /** `target` is who answered. */
+  end(trailer: Fields | undefined, target: Target): void;
+  /** `target` is who was asked, if anybody was. */
+  fail(error: ConnectError, target: Target | undefined): void;
 }
 
 export interface OpenCall {
@@ -36,42 +45,50 @@ export interface OpenCall {
   take(length: number): void;
   /** Ends the call with this error, unless it has ended. */
   fail(error: ConnectError): void;
+  /** Milliseconds; undefined: as long as it takes. */
+  timeLeftMs(): number | undefined;
 }
 
 /**
  * Makes a call, on a stream of its own. The deadline and the signal end it wherever it is: in line for a connection, or
  * waiting for the answer. One that the server has not looked at is made again (RFC 9113, section 8.7).
  */
-export function openCall({ channel, header, body, signal, timeoutMs }: CallParts, handler: CallHandler): OpenCall {
+export function openCall({ source, header, body, signal, timeoutMs }: CallParts, handler: CallHandler): OpenCall {
   let attempts = 0;
   let askedAt = 0;
   let connection: Connection | undefined;
+  let target: Target | undefined;
   let stream: Stream | undefined;
   let isOver = false;
 
   const waiter: Waiter = {
-    begin(chosen) {
+    begin(chosen, chosenTarget) {
       attempts++;
       askedAt = performance.now();
       connection = chosen;
-      stream = chosen.open(header, body, streamHandler);
+      target = chosenTarget;
+      const { authority } = chosenTarget;
+      const block = authority.length === 0 ? header : Buffer.concat([authority, header]);
+      stream = chosen.open(block, body, streamHandler);
     },
     fail: (error) => finish(fromStreamError(error)),
   };
   const streamHandler: StreamHandler = {
     header: (fields) => handler.header(fields),
-    data: (bytes) => handler.data(bytes),
+    data: (bytes) => handler.data(bytes, target!),
     end(trailer) {
       if (isOver) return;
       stream = undefined;
       settle();
-      handler.end(trailer);
+      handler.end(trailer, target!);
     },
     fail(error: StreamError) {
       stream = undefined;
       if (isOver) return;
-      if (error.isUnprocessed && attempts < MAX_ATTEMPTS) channel.request(waiter);
-      else if (error.code === ERROR_CODES.CANCEL && performance.now() >= deadlineAt - CLOCK_SLACK_MS)
+      if (error.isUnprocessed && attempts < MAX_ATTEMPTS) {
+        target = undefined;
+        source.request(waiter);
+      } else if (error.code === ERROR_CODES.CANCEL && performance.now() >= deadlineAt - CLOCK_SLACK_MS)
         finish(timedOut());
       else finish(fromStreamError(error));
     },
@@ -96,14 +113,14 @@ export function openCall({ channel, header, body, signal, timeoutMs }: CallParts
     if (isOver) return;
     settle();
     if (stream) connection!.cancel(stream);
-    else channel.leaveLine(waiter);
-    handler.fail(error);
+    else source.leaveLine(waiter);
+    handler.fail(error, target);
   }
 
   if (signal?.aborted) onAbort();
   else {
     signal?.addEventListener('abort', onAbort, { once: true });
-    channel.request(waiter);
+    source.request(waiter);
   }
 
   return {
@@ -111,6 +128,7 @@ export function openCall({ channel, header, body, signal, timeoutMs }: CallParts
       if (stream) connection!.take(stream, length);
     },
     fail: finish,
+    timeLeftMs: () => (timeoutMs === undefined ? undefined : deadlineAt - performance.now()),
   };
 }
 

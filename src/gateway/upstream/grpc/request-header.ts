@@ -8,10 +8,10 @@ const MAX_TIMEOUT = 99_999_999;
 type Metadata = Parameters<Transport['unary']>[3];
 
 /**
- * Makes the header blocks of calls to one endpoint (gRPC over HTTP/2, "Requests"). What is the same for each call of a method
- * is encoded once.
+ * Makes the header blocks of calls to an endpoint (gRPC over HTTP/2, "Requests"). What is the same for each call of a method
+ * is encoded once. Without `authority` it is left to whoever knows where a call goes.
  */
-export function createRequestHeaders(endpoint: URL) {
+export function createRequestHeaders(endpoint: URL, authority: string | undefined) {
   const prefixes = new WeakMap<DescMethod, Buffer>();
   const basePath = endpoint.pathname.replace(/\/$/, '');
 
@@ -22,7 +22,7 @@ export function createRequestHeaders(endpoint: URL) {
         [':method', 'POST'],
         [':scheme', endpoint.protocol.slice(0, -1)],
         [':path', `${basePath}/${method.parent.typeName}/${method.name}`],
-        [':authority', endpoint.host],
+        ...(authority === undefined ? [] : [[':authority', authority] as const]),
         ['content-type', 'application/grpc+proto'],
         ['te', 'trailers'],
         ['user-agent', 'foldforge-gateway'],

@@ -6,8 +6,9 @@ import {
   validateResponseWithCompression,
   validateTrailer,
 } from '@connectrpc/connect/protocol-grpc';
-import { ERROR_CODES, type StreamError } from '../http2/errors.ts';
+import { ERROR_CODES, StreamError } from '../http2/errors.ts';
 import { type Fields, fieldValue } from '../http2/header-blocks.ts';
+import type { Verdict } from '../http2/standing.ts';
 
 /** gRPC over HTTP/2, "HTTP2 Transport Mapping", Errors. What is not listed is INTERNAL. */
 const STREAM_CODES: Readonly<Record<number, Code>> = {
@@ -22,6 +23,15 @@ export function fromStreamError(error: StreamError): ConnectError {
   const isLost = error.code === undefined || error.isUnprocessed;
   const code = isLost ? Code.Unavailable : (STREAM_CODES[error.code!] ?? Code.Internal);
   return new ConnectError(error.message, code, undefined, undefined, error);
+}
+
+/** What an error tells of who gave it: a server that cannot be used, one that can, or nothing. */
+export function verdictOn(error: ConnectError): Verdict {
+  if (error.code === Code.DeadlineExceeded) return error.metadata.has('grpc-status') ? 'bad' : 'late';
+  // Also of something between it and us, in its place: gRPC over HTTP/2, "HTTP to gRPC Status Code Mapping".
+  const isAnswer = !(error.cause instanceof StreamError);
+  if (error.code === Code.Unavailable) return isAnswer ? 'bad' : 'unknown';
+  return isAnswer && error.code !== Code.Canceled ? 'good' : 'unknown';
 }
 
 /** Throws the error that the header of an answer is: no gRPC, a status other than 200, or a failed call without content. */

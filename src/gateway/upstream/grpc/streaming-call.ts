@@ -1,8 +1,9 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { Fields } from '../http2/header-blocks.ts';
+import type { Target } from '../http2/stream-source.ts';
 import { createEnvelopeReader, PREFIX_BYTES } from './envelopes.ts';
 import { type CallParts, openCall } from './open-call.ts';
-import { checkHeader, checkTrailer, isGrpc } from './status.ts';
+import { checkHeader, checkTrailer, isGrpc, verdictOn } from './status.ts';
 
 export interface StreamingAnswer {
   readonly header: Fields;
@@ -13,7 +14,8 @@ export interface StreamingAnswer {
 
 /**
  * One request, any number of answers of at most `maxBytes` each. Resolves with the header. While nobody reads, the window of
- * the stream holds the server back. Rejects, and breaks the messages off, with ConnectErrors.
+ * the stream holds the server back. Rejects, and breaks the messages off, with ConnectErrors. A call that may be made again
+ * has answered with its first message: many servers send a header before they know whether there is one.
  */
 export function callStreaming(parts: CallParts, maxBytes: number): Promise<StreamingAnswer> {
   return new Promise((resolve, reject) => {
@@ -26,8 +28,16 @@ export function callStreaming(parts: CallParts, maxBytes: number): Promise<Strea
     /** What has come and is not yet given back to the server as window. */
     let untakenBytes = 0;
     let hasAnswered = false;
+    let hasMessage = false;
 
-    function settle(result: { readonly error?: unknown }): void {
+    function settle(result: { readonly error?: unknown }, target: Target | undefined): void {
+      const { error } = result as { error?: ConnectError };
+      if (!hasMessage) target?.judge(error ? verdictOn(error) : 'good');
+      const again = error && target && !hasAnswered && parts.again?.(error, target, call.timeLeftMs());
+      if (again) {
+        callStreaming(again, maxBytes).then(resolve, reject);
+        return;
+      }
       outcome ??= result;
       wake?.();
       if (result.error) reject(result.error);
@@ -44,31 +54,36 @@ export function callStreaming(parts: CallParts, maxBytes: number): Promise<Strea
       header(fields) {
         header = fields;
         // Whatever else it is, its end or its content tells.
-        if (isGrpc(header)) answer();
+        if (isGrpc(header) && !parts.again) answer();
       },
-      data(bytes) {
+      data(bytes, target) {
         untakenBytes += bytes.length;
         try {
           checkHeader(header);
           answer();
-          envelopes.read(bytes, (message) => arrived.push(message));
+          envelopes.read(bytes, (message) => {
+            if (!hasMessage) target.judge('good');
+            hasMessage = true;
+            arrived.push(message);
+          });
         } catch (error) {
           call.fail(error as ConnectError);
         }
         wake?.();
       },
-      end(fields) {
+      end(fields, target) {
         trailer = fields ?? [];
         try {
           checkHeader(header);
           checkTrailer(header, fields);
           envelopes.end();
-          settle({});
         } catch (error) {
-          settle({ error });
+          settle({ error }, target);
+          return;
         }
+        settle({}, target);
       },
-      fail: (error) => settle({ error }),
+      fail: (error, target) => settle({ error }, target),
     });
 
     function take(length: number): void {

@@ -1,11 +1,21 @@
-import type { ConnectError } from '@connectrpc/connect';
+import { Code, type ConnectError } from '@connectrpc/connect';
+import type { Target } from '../http2/stream-source.ts';
 import { type CallParts, openCall } from './open-call.ts';
+import { verdictOn } from './status.ts';
 import { createUnaryAnswer, type UnaryAnswer } from './unary-answer.ts';
 
 /** One request, one answer of at most `maxBytes`. Rejects with ConnectErrors. */
 export function callUnary(parts: CallParts, maxBytes: number): Promise<UnaryAnswer> {
   return new Promise((resolve, reject) => {
     const answer = createUnaryAnswer(maxBytes);
+
+    const fail = (error: ConnectError, target: Target | undefined) => {
+      target?.judge(verdictOn(error));
+      const again = target && parts.again?.(error, target, call.timeLeftMs());
+      if (again) callUnary(again, maxBytes).then(resolve, (second) => reject(worse(error, second)));
+      else reject(error);
+    };
+
     const call = openCall(parts, {
       header: answer.header,
       data(bytes) {
@@ -16,14 +26,23 @@ export function callUnary(parts: CallParts, maxBytes: number): Promise<UnaryAnsw
           call.fail(error as ConnectError);
         }
       },
-      end(trailer) {
+      end(trailer, target) {
+        let whole: UnaryAnswer;
         try {
-          resolve(answer.end(trailer));
+          whole = answer.end(trailer);
         } catch (error) {
-          reject(error);
+          fail(error as ConnectError, target);
+          return;
         }
+        target.judge('good');
+        resolve(whole);
       },
-      fail: reject,
+      fail,
     });
   });
+}
+
+// ABORTED says of a call with an idempotency key that the first one is still under way, which is our own.
+function worse(first: ConnectError, second: ConnectError): ConnectError {
+  return second.code === Code.Aborted ? first : second;
 }

@@ -1,19 +1,9 @@
-import { backoffMs } from './backoff.ts';
-import { type Connection, createConnection } from './connection.ts';
+import type { Backend, Place } from './backend.ts';
+import { type BackendsOptions, createBackends, formatHost, isDown } from './backends.ts';
 import { StreamError } from './errors.ts';
-import { type Address, openSocket } from './open-socket.ts';
-import { addressKey, resolveAddresses } from './resolve-addresses.ts';
+import { findPlace, onlyAt, type StreamSource, type Waiter } from './stream-source.ts';
 
-/** Bound of a connection from its first packet to the server's SETTINGS. */
-const CONNECT_MS = 5_000;
-/** Short, so that a server that comes back is not left out for long. */
-const LONGEST_BACKOFF_MS = 1_000;
-/** The least time between two questions for the addresses of a name. */
-const RESOLVE_INTERVAL_MS = 1_000;
-
-export interface ChannelOptions {
-  /** http:// or https://, as many as there are servers that do the same. */
-  readonly endpoints: readonly URL[];
+export interface ChannelOptions extends BackendsOptions {
   /** Connections to one address; more are opened while all streams of the others are taken. */
   readonly maxConnections: number;
   readonly streamWindowBytes: number;
@@ -22,62 +12,76 @@ export interface ChannelOptions {
   readonly ca?: string | undefined;
 }
 
-/** Who wants a stream. */
-export interface Waiter {
-  /** Has a connection with room for it, and must open the stream at once. */
-  begin(connection: Connection): void;
-  /** Nobody can be reached. */
-  fail(error: StreamError): void;
-}
-
-/** One address with the connections that take streams. */
-interface Backend {
-  readonly address: Address;
-  readonly connections: Set<Connection>;
-  isOpening: boolean;
-  failures: number;
-  /** Nobody tries before, by performance.now(). */
-  retryAt: number;
-  /** Why it could not be reached the last time. */
-  lastError: Error | undefined;
-}
-
+export type { Waiter } from './stream-source.ts';
 export type Channel = ReturnType<typeof createChannel>;
 
 /**
- * Connections to all addresses of some endpoints. Streams go to them in turn; an address that cannot be reached is left out
- * for a time that grows; whoever finds no room waits in line. A channel with nothing to do opens nothing.
+ * Connections to all addresses of some endpoints. Streams go to them in turn; an address that cannot be reached, or answers
+ * badly, is left out for a time that grows; whoever finds no room waits in line. A channel with nothing to do opens nothing,
+ * and asks for no names.
  */
 export function createChannel(options: ChannelOptions) {
-  let backends: readonly Backend[] = [];
-  const connections = new Set<Connection>();
   const line = new Set<Waiter>();
   let turn = 0;
-  let isResolving = false;
   let resolveError: Error | undefined;
-  let resolvedAt = Number.NEGATIVE_INFINITY;
   let wake: NodeJS.Timeout | undefined;
   let isClosed = false;
   const closing = new AbortController();
+  const backends = createBackends(options, {
+    streamWindowBytes: options.streamWindowBytes,
+    keepaliveMs: options.keepaliveMs,
+    ca: options.ca,
+    signal: closing.signal,
+    elsewhere,
+    onRoom: serveLine,
+    onChange() {
+      backends.count();
+      serveLine();
+      if (line.size > 0) grow();
+    },
+    onResolved(error) {
+      resolveError = error;
+      if (error && backends.current().length === 0) failLine(error);
+      else grow();
+    },
+  });
 
-  function pick(): Connection | undefined {
-    for (let step = 0; step < backends.length; step++) {
-      const index = (turn + step) % backends.length;
-      for (const connection of backends[index]!.connections) {
-        if (!connection.hasRoom()) continue;
-        turn = (index + 1) % backends.length;
-        return connection;
+  /** Room at the next address in turn; at one that is left out only when no other is connected. */
+  function pick(avoided?: Backend): Place | undefined {
+    const all = backends.current();
+    let hasOthers = false;
+    let hasLeftOut = false;
+    for (let step = 0; step < all.length; step++) {
+      const backend = all[(turn + step) % all.length]!;
+      if (backend === avoided) continue;
+      if (backend.standing.isOut) {
+        hasLeftOut = true;
+        continue;
       }
+      const place = findPlace(backend);
+      if (place) return place;
+      hasOthers ||= !isDown(backend);
+    }
+    if (hasOthers || !hasLeftOut) return undefined;
+    for (let step = 0; step < all.length; step++) {
+      const backend = all[(turn + step) % all.length]!;
+      const place = backend === avoided ? undefined : findPlace(backend);
+      if (place) return place;
     }
     return undefined;
   }
 
+  function begin(waiter: Waiter, { connection, backend }: Place): void {
+    turn = backends.current().indexOf(backend) + 1;
+    waiter.begin(connection, backend);
+  }
+
   function serveLine(): void {
     for (const waiter of line) {
-      const connection = pick();
-      if (!connection) return;
+      const place = pick();
+      if (!place) return;
       line.delete(waiter);
-      waiter.begin(connection);
+      begin(waiter, place);
     }
   }
 
@@ -87,28 +91,27 @@ export function createChannel(options: ChannelOptions) {
     for (const waiter of waiters) waiter.fail(new StreamError(`no connection: ${cause.message}`, { cause }));
   }
 
-  const isDown = ({ connections: { size } }: Backend) => size === 0;
-
   /** Opens connections where they are missing. Fails the line when there is nothing that it could wait for. */
   function grow(): void {
     if (isClosed) return;
+    const all = backends.current();
+    if (all.length === 0 || all.some(isDown)) backends.lookUp();
+    const missing = all.filter(needsConnection);
     const now = performance.now();
-    if ((backends.length === 0 || backends.some(isDown)) && now - resolvedAt > RESOLVE_INTERVAL_MS) resolve(now);
-    const missing = backends.filter(needsConnection);
     for (const backend of missing) {
-      if (!backend.isOpening && now >= backend.retryAt) open(backend);
+      if (!backend.isOpening && now >= backend.retryAt) backend.open();
     }
-    if (line.size === 0 || isResolving || backends.some(({ isOpening }) => isOpening)) return;
-    if (backends.every((backend) => isDown(backend) && backend.lastError)) {
-      failLine(backends[0]?.lastError ?? resolveError ?? new Error('the server has no address'));
+    if (line.size === 0 || backends.isResolving() || all.some(({ isOpening }) => isOpening)) return;
+    if (all.every((backend) => isDown(backend) && backend.lastError)) {
+      failLine(all[0]?.lastError ?? resolveError ?? new Error('the server has no address'));
     } else if (missing.length > 0) growAt(Math.min(...missing.map(({ retryAt }) => retryAt)));
   }
 
   function needsConnection(backend: Backend): boolean {
     if (isDown(backend)) return true;
-    if (line.size === 0 || backend.connections.size >= options.maxConnections) return false;
+    if (line.size === 0 || backend.places.size >= options.maxConnections) return false;
     // A server that takes no stream on a connection without any will not take one on the next connection either.
-    return [...backend.connections].every((connection) => connection.takenPlaces() > 0);
+    return [...backend.places].every(({ connection }) => connection.takenPlaces() > 0);
   }
 
   /** For those who wait while a server is left in peace that hung up at once, or took no further connection. */
@@ -122,119 +125,69 @@ export function createChannel(options: ChannelOptions) {
     );
   }
 
-  function resolve(now: number): void {
-    if (isResolving) return;
-    isResolving = true;
-    resolvedAt = now;
-    resolveAddresses(options.endpoints).then(
-      (addresses) => {
-        isResolving = false;
-        resolveError = undefined;
-        adopt(addresses);
-        grow();
-      },
-      (error: Error) => {
-        isResolving = false;
-        resolveError = error;
-        // The addresses that the names had before are still worth a try.
-        if (backends.length === 0) failLine(error);
-        else grow();
-      },
-    );
+  function request(waiter: Waiter): void {
+    if (isClosed) {
+      waiter.fail(new StreamError('no connection: closed by us'));
+      return;
+    }
+    const place = line.size === 0 ? pick() : undefined;
+    if (place) begin(waiter, place);
+    else line.add(waiter);
+    backends.keepUp();
+    if (!place || backends.current().some(isDown)) grow();
   }
 
-  function adopt(addresses: readonly Address[]): void {
-    const known = new Map(backends.map((backend) => [addressKey(backend.address), backend]));
-    const next = addresses.map((address) => known.get(addressKey(address)) ?? createBackend(address));
-    // One that is in use stays until its server leaves: it may have lost its name alone.
-    const inUse = backends.filter((backend) => !next.includes(backend) && (backend.isOpening || !isDown(backend)));
-    backends = [...next, ...inUse];
+  /** It waits no longer. */
+  function leaveLine(waiter: Waiter): void {
+    line.delete(waiter);
   }
 
-  function open(backend: Backend): void {
-    backend.isOpening = true;
-    connect(backend).then(
-      () => {
-        backend.isOpening = false;
-        backend.lastError = undefined;
-        serveLine();
-        if (line.size > 0) grow();
+  function elsewhere(avoided: Backend): StreamSource | undefined {
+    if (isClosed || !pick(avoided)) return undefined;
+    return {
+      request(waiter) {
+        const place = pick(avoided);
+        if (place) begin(waiter, place);
+        else request(waiter);
       },
-      (error: Error) => {
-        backend.isOpening = false;
-        backend.lastError = error;
-        rest(backend);
-        if (line.size > 0) grow();
-      },
-    );
-  }
-
-  function rest(backend: Backend): void {
-    backend.failures++;
-    backend.retryAt = performance.now() + backoffMs(backend.failures, LONGEST_BACKOFF_MS);
-  }
-
-  /** Settles when the server takes streams, or is known not to. */
-  async function connect(backend: Backend): Promise<void> {
-    const startedAt = performance.now();
-    const socket = await openSocket(backend.address, { timeoutMs: CONNECT_MS, ca: options.ca, signal: closing.signal });
-    await new Promise<void>((settle, reject) => {
-      const leftMs = Math.max(1, CONNECT_MS - (performance.now() - startedAt));
-      const timer = setTimeout(() => connection.close(new Error('no SETTINGS from the server in time')), leftMs);
-      const connection = createConnection(socket, {
-        streamWindowBytes: options.streamWindowBytes,
-        keepaliveMs: options.keepaliveMs,
-        onReady() {
-          clearTimeout(timer);
-          backend.connections.add(connection);
-          settle();
-        },
-        onRoom: serveLine,
-        onLeave() {
-          if (!backend.connections.delete(connection)) return;
-          if (connection.hasServed()) backend.failures = 0;
-          else rest(backend);
-          if (line.size > 0) grow();
-        },
-        onClose(error) {
-          clearTimeout(timer);
-          connections.delete(connection);
-          reject(error);
-          if (line.size > 0) grow();
-        },
-      });
-      connections.add(connection);
-    });
+      leaveLine,
+    };
   }
 
   return {
     /** A stream for `waiter`, at once if there is room. Nobody waits for servers that are known to be down. */
-    request(waiter: Waiter): void {
-      if (isClosed) {
-        waiter.fail(new StreamError('no connection: closed by us'));
-        return;
-      }
-      const connection = line.size === 0 ? pick() : undefined;
-      if (connection) waiter.begin(connection);
-      else line.add(waiter);
-      if (!connection || backends.some(isDown)) grow();
+    request,
+    leaveLine,
+
+    /** Whether what fails at one address may be asked at another. */
+    hasChoice(): boolean {
+      const all = backends.current();
+      if (all.length < 2) return false;
+      let up = 0;
+      for (const backend of all) if (!isDown(backend)) up++;
+      return up > 1;
     },
 
-    /** It waits no longer. */
-    leaveLine(waiter: Waiter): void {
-      line.delete(waiter);
+    /** For calls that are made to one address alone: all that are connected. */
+    each(): { readonly address: string; readonly source: StreamSource }[] {
+      if (isClosed) return [];
+      const all = backends.current();
+      backends.keepUp();
+      if (all.some(isDown)) grow();
+      return all
+        .filter((backend) => !isDown(backend))
+        .map((backend) => ({
+          address: formatHost(backend.address.host, backend.address.port),
+          source: onlyAt(backend),
+        }));
     },
 
     close(): void {
       isClosed = true;
       closing.abort();
       clearTimeout(wake);
-      for (const connection of [...connections]) connection.close();
+      backends.close();
       failLine(new Error('closed by us'));
     },
   };
-}
-
-function createBackend(address: Address): Backend {
-  return { address, connections: new Set(), isOpening: false, failures: 0, retryAt: 0, lastError: undefined };
 }

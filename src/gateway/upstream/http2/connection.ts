@@ -398,6 +398,12 @@ export function createConnection(socket: Socket, options: ConnectionOptions) {
     /** Asks whether the server is still there, after a call from `since` on that got no answer in its time. */
     probe: keepalive.probe,
 
+    /** Takes no more streams, and is closed when the last one has ended. */
+    retire(): void {
+      leave();
+      if (streams.size === 0) close(new Error('the address is not used any more'));
+    },
+
     /** Whether any stream of it has been answered. */
     hasServed: (): boolean => hasServed,
 

@@ -16,6 +16,8 @@ export interface Address {
   readonly port: number;
   /** The name in its certificate; undefined: without TLS. */
   readonly tlsName: string | undefined;
+  /** What requests to it are addressed to: host and port as in the URL. */
+  readonly authority: string;
 }
 
 interface SocketOptions {

@@ -1,0 +1,22 @@
+import type { Log } from '../../shared/log.ts';
+import type { Metrics } from '../metrics.ts';
+import type { TransportObserver } from './transport.ts';
+
+/** Counts and logs what becomes of the orchestrators' addresses. */
+export function createAddressObserver({
+  metrics,
+  log,
+}: {
+  readonly metrics: Pick<Metrics, 'upstreamRetries' | 'upstreamEndpoints'>;
+  readonly log: Log;
+}): TransportObserver {
+  return {
+    onCounts(counts) {
+      for (const [state, count] of Object.entries(counts)) metrics.upstreamEndpoints.set({ state }, count);
+    },
+    onLeftOut: (address, forMs) =>
+      log.warn({ address, out_ms: forMs }, 'an orchestrator is left out: it answers badly'),
+    onBack: (address) => log.info({ address }, 'an orchestrator that was left out is asked again'),
+    onRetry: (method) => metrics.upstreamRetries.inc({ method }),
+  };
+}

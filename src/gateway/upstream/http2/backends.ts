@@ -1,0 +1,188 @@
+import { type Backend, type BackendParts, createBackend } from './backend.ts';
+import { encodeFields } from './hpack/encoder.ts';
+import type { Address } from './open-socket.ts';
+import { addressKey, createResolver } from './resolve-addresses.ts';
+import { createStandings, type Standings, type Verdict } from './standing.ts';
+import { onlyAt, type StreamSource } from './stream-source.ts';
+
+/** The least time between two questions for the addresses of a name. */
+const RESOLVE_INTERVAL_MS = 1_000;
+/** Time between two questions for names that are in use and have not failed. */
+const DEFAULT_RESOLVE_MS = 30_000;
+
+/** Addresses by how they are: connected and asked, not connected, or connected and left out. */
+export interface AddressCounts {
+  readonly up: number;
+  readonly down: number;
+  readonly ejected: number;
+}
+
+export interface AddressObserver {
+  onCounts(counts: AddressCounts): void;
+  /** An address is left out, because its answers are bad. */
+  onLeftOut(address: string, forMs: number): void;
+  /** It is asked again. */
+  onBack(address: string): void;
+}
+
+export interface BackendsOptions {
+  /** http:// or https://, as many as there are servers that do the same. */
+  readonly endpoints: readonly URL[];
+  readonly resolveMs?: number | undefined;
+  /** Shared with other channels to the same servers. */
+  readonly standings?: Standings | undefined;
+  /** Tells whether a server that was left out is well again, by a call over the given source. */
+  readonly tryOut?: ((source: StreamSource) => Promise<boolean>) | undefined;
+  readonly observer?: AddressObserver | undefined;
+}
+
+interface Callbacks extends Omit<BackendParts, 'address' | 'authority' | 'standing' | 'judge'> {
+  /** The names were looked up; `error` when none has an address. */
+  readonly onResolved: (error?: Error) => void;
+}
+
+/** The addresses of all endpoints, as their names have them and their answers deserve. */
+export function createBackends(options: BackendsOptions, { onResolved, ...callbacks }: Callbacks) {
+  const { endpoints, observer, tryOut = async () => true, standings = createStandings() } = options;
+  const resolver = createResolver(endpoints);
+  const isShared = sharedAuthority(endpoints) !== undefined;
+  let current: readonly Backend[] = [];
+  /** Those that have lost their names, and may still have streams. */
+  const retired = new Set<Backend>();
+  let isResolving = false;
+  let resolvedAt = Number.NEGATIVE_INFINITY;
+  /** Names are to be looked up again when they are used. */
+  let isStale = false;
+  let staleTimer: NodeJS.Timeout | undefined;
+  let isClosed = false;
+
+  function resolve(): void {
+    if (isResolving) return;
+    isResolving = true;
+    isStale = false;
+    resolvedAt = performance.now();
+    const settle = (error?: Error) => {
+      isResolving = false;
+      if (isClosed) return;
+      ageNames();
+      onResolved(error);
+    };
+    resolver.resolve().then((addresses) => {
+      if (!isClosed) adopt(addresses);
+      settle();
+    }, settle);
+  }
+
+  /** From some time on, whoever uses the names has them looked up again. */
+  function ageNames(): void {
+    if (!resolver.hasNames) return;
+    clearTimeout(staleTimer);
+    staleTimer = setTimeout(() => {
+      isStale = true;
+    }, options.resolveMs ?? DEFAULT_RESOLVE_MS).unref();
+  }
+
+  function adopt(addresses: readonly Address[]): void {
+    const known = new Map(current.map((backend) => [addressKey(backend.address), backend]));
+    current = addresses.map((address) => known.get(addressKey(address)) ?? add(address));
+    for (const [key, backend] of known) {
+      if (current.includes(backend)) continue;
+      standings.release(key);
+      retired.add(backend);
+      backend.retire();
+    }
+    count();
+  }
+
+  function add(address: Address): Backend {
+    const authority = isShared ? Buffer.alloc(0) : encodeFields([[':authority', address.authority]]);
+    const standing = standings.take(addressKey(address));
+    return createBackend({ ...callbacks, address, authority, standing, judge });
+  }
+
+  function count(): void {
+    for (const backend of retired) if (backend.isOver()) retired.delete(backend);
+    if (!observer || isClosed) return;
+    const down = current.filter(isDown).length;
+    const ejected = current.filter((backend) => !isDown(backend) && isOut(backend)).length;
+    observer.onCounts({ up: current.length - down - ejected, down, ejected });
+  }
+
+  function judge(backend: Backend, verdict: Verdict): void {
+    const { standing } = backend;
+    if (verdict === 'good') {
+      if (standing.good()) tell(backend, undefined);
+    } else if (verdict !== 'unknown') {
+      if (verdict === 'late' && current.length > 1) standings.tellSilence(addressKey(backend.address));
+      // Whoever is asked in its place has to be there.
+      const isCovered = () => current.some((other) => other !== backend && !isDown(other) && !isOut(other));
+      const forMs = standing.bad(isCovered);
+      if (forMs !== undefined) tell(backend, forMs);
+    }
+  }
+
+  function tell({ address: { host, port } }: Backend, leftOutMs: number | undefined): void {
+    const address = formatHost(host, port);
+    if (leftOutMs === undefined) observer?.onBack(address);
+    else observer?.onLeftOut(address, leftOutMs);
+    standings.tellChange();
+  }
+
+  async function hold(backend: Backend): Promise<void> {
+    const { standing } = backend;
+    standing.beginTrial();
+    const isWell = await tryOut(onlyAt(backend)).catch(() => false);
+    // A good answer may have come first.
+    const wasOut = standing.isOut;
+    const leftOutMs = standing.endTrial(isWell);
+    if (wasOut) tell(backend, leftOutMs);
+  }
+
+  const user = {
+    onSilence(key: string) {
+      for (const backend of [...current, ...retired]) if (addressKey(backend.address) === key) backend.probe();
+    },
+    onChange: count,
+  };
+  standings.join(user);
+
+  return {
+    current: (): readonly Backend[] => current,
+    isResolving: (): boolean => isResolving,
+
+    /** Asks for names that may have changed, and has those tried out that were left out for long enough. */
+    keepUp(): void {
+      if (isStale) resolve();
+      for (const backend of current) if (backend.standing.isTrialDue() && !isDown(backend)) void hold(backend);
+    },
+
+    /** Asks for the names, unless it has just been done. */
+    lookUp(): void {
+      if (performance.now() - resolvedAt > RESOLVE_INTERVAL_MS) resolve();
+    },
+
+    /** Something has happened to a connection. */
+    count,
+
+    close(): void {
+      isClosed = true;
+      standings.leave(user);
+      clearTimeout(staleTimer);
+      for (const backend of [...current, ...retired]) backend.close();
+      for (const { address } of current) standings.release(addressKey(address));
+    },
+  };
+}
+
+export const isDown = ({ places: { size } }: Backend): boolean => size === 0;
+export const isOut = ({ standing }: Backend): boolean => standing.isOut;
+
+/** What all requests are addressed to; undefined when that depends on where they go. */
+export function sharedAuthority(endpoints: readonly URL[]): string | undefined {
+  const [first, ...others] = endpoints;
+  return others.every(({ host }) => host === first!.host) ? first!.host : undefined;
+}
+
+export function formatHost(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
