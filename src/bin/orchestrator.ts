@@ -1,5 +1,10 @@
 import { runApikeyCommand } from '../orchestrator/accounts/apikey-command.ts';
-import { ORCHESTRATOR_PREFIX, readOrchestratorConfig, requireBackends } from '../orchestrator/config.ts';
+import {
+  ORCHESTRATOR_PREFIX,
+  type OrchestratorConfig,
+  readOrchestratorConfig,
+  requireBackends,
+} from '../orchestrator/config.ts';
 import { startOrchestrator } from '../orchestrator/orchestrator.ts';
 import { formatAddress } from '../shared/listen.ts';
 import { createLog, type Log } from '../shared/log.ts';
@@ -12,7 +17,7 @@ const NAME = 'foldforge-orchestrator';
 const CLOSE_DEADLINE_MS = 9_000;
 
 const [subcommand, ...rest] = process.argv.slice(2);
-if (subcommand === 'apikey') await manageKeys(rest);
+if (subcommand === 'apikey') await runCommand((found) => runApikeyCommand(rest, found));
 else await serve();
 
 async function serve(): Promise<void> {
@@ -41,15 +46,22 @@ async function closeInTime(close: () => Promise<void>, log: Log): Promise<void> 
   clearTimeout(timer);
 }
 
-async function manageKeys(args: readonly string[]): Promise<void> {
+/** Runs a command on the database that the environment names, or that an `npm start` has embedded. */
+async function runCommand(
+  command: (
+    found: Pick<OrchestratorConfig, 'databaseUrl' | 'objectStore'> & { print: (line: string) => void },
+  ) => Promise<void>,
+): Promise<void> {
   try {
     const dataDir = readDataDir(process.env);
-    const databaseUrl = readOrchestratorConfig(process.env).databaseUrl || findDatabaseUrl(dataDir);
+    const config = readOrchestratorConfig(process.env);
+    const databaseUrl = config.databaseUrl || findDatabaseUrl(dataDir);
     if (!databaseUrl) {
       const message = `${ORCHESTRATOR_PREFIX}DATABASE_URL is not set, and no npm start is running on ${dataDir}`;
       throw new StartupError(message, EX_CONFIG);
     }
-    await runApikeyCommand(args, { databaseUrl, print: (line) => process.stdout.write(`${line}\n`) });
+    const { objectStore } = config;
+    await command({ databaseUrl, objectStore, print: (line) => process.stdout.write(`${line}\n`) });
   } catch (error) {
     exitWith(NAME, error);
   }

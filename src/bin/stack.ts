@@ -71,7 +71,9 @@ export async function startStack(environment: Environment, dataDir: string): Pro
   try {
     const database = databaseUrl === '' ? await open(addPostgres(dataDir, log)) : {};
     const store = objectStore.endpoint === '' ? await open(addObjectStore(dataDir, objectStore.bucket, log)) : {};
-    const orchestrator = await open(addOrchestrator({ ...given, ...database, ...store }));
+    // An embedded database has one orchestrator: with one name it takes up at once what it was doing when it was killed.
+    const name = databaseUrl === '' ? { [`${ORCHESTRATOR_PREFIX}EXECUTOR_ID`]: 'local' } : {};
+    const orchestrator = await open(addOrchestrator({ ...name, ...given, ...database, ...store }));
     // One gateway, so that what it makes up is as good as a secret that is shared.
     const tickets = { [`${GATEWAY_PREFIX}STREAM_TICKET_SECRETS`]: randomBytes(24).toString('hex') };
     const made = gatewayConfig.STREAM_TICKET_SECRETS.length === 0 ? tickets : {};

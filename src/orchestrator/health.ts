@@ -6,29 +6,19 @@ import {
   HealthCheckResponse_ServingStatus,
   HealthCheckResponseSchema,
 } from '../gen/grpc/health/v1/health_pb.ts';
-import type { Log } from '../shared/log.ts';
-import type { Database } from './store/database.ts';
+import type { Readiness } from './readiness.ts';
 
-const PING_TIMEOUT_MS = 2_000;
+const { SERVING, NOT_SERVING } = HealthCheckResponse_ServingStatus;
 
-/** grpc.health.v1: SERVING means that the database answers. Watch is left out, which the protocol allows. */
-export function createHealth({ ping }: Database, log: Log): Pick<ServiceImpl<typeof Health>, 'check'> {
+/** grpc.health.v1. Watch is left out, which the protocol allows. */
+export function createHealth(readiness: Readiness): Pick<ServiceImpl<typeof Health>, 'check'> {
   return {
     async check({ service }) {
       if (service !== '' && service !== OrchestratorService.typeName) {
         throw new ConnectError('no such service', Code.NotFound);
       }
-      return create(HealthCheckResponseSchema, { status: await readStatus() });
+      const fault = await readiness.findFault();
+      return create(HealthCheckResponseSchema, { status: fault ? NOT_SERVING : SERVING });
     },
   };
-
-  async function readStatus(): Promise<HealthCheckResponse_ServingStatus> {
-    try {
-      await ping(PING_TIMEOUT_MS);
-      return HealthCheckResponse_ServingStatus.SERVING;
-    } catch (error) {
-      log.warn({ err: error }, 'not serving: the database does not answer');
-      return HealthCheckResponse_ServingStatus.NOT_SERVING;
-    }
-  }
 }

@@ -1,8 +1,11 @@
-import { createServer } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { listen } from '../shared/listen.ts';
 import type { Address } from '../shared/settings.ts';
+import type { Readiness } from './readiness.ts';
 import type { WorkflowRow } from './store/workflows.ts';
+
+const PLAIN_TEXT = { 'content-type': 'text/plain; charset=utf-8' };
 
 export const SUBMISSION_RESULTS = [
   'accepted',
@@ -24,6 +27,14 @@ export interface Metrics {
   /** Call once, after the end of the workflow is stored. */
   readonly workflowFinished: (workflow: WorkflowRow) => void;
   readonly stepFinished: (tool: string, outcome: 'succeeded' | 'failed' | 'cancelled') => void;
+  /** Call once for each attempt that failed and is made again by itself. */
+  readonly stepRetried: (tool: string) => void;
+  /** Call once for each attempt, with the time from when it could run to its start. */
+  readonly stepWaited: (tool: string, seconds: number) => void;
+  /** Undefined: the sidecar does not answer. */
+  readonly sidecarSaid: (tool: string, capabilities: { readonly modelVersion: string } | undefined) => void;
+  /** Counts steps that were taken over from a dead executor. */
+  readonly stepsReaped: (count: number) => void;
   /** Counts a step as in flight until the answer is called. */
   readonly stepRuns: () => () => void;
   /** Counts stored events that were deleted because of their age. */
@@ -59,13 +70,37 @@ export function createMetrics(): Metrics {
     buckets: [1, 5, 15, 60, 300, 900, 3600, 10_800, 43_200, 86_400],
     registers,
   });
+  const retries = new Counter({
+    name: 'foldforge_step_retries_total',
+    help: 'Attempts of steps that failed and were made again by themselves, by tool',
+    labelNames: ['tool'],
+    registers,
+  });
+  const waits = new Histogram({
+    name: 'foldforge_step_wait_seconds',
+    help: 'From when a step could run to its start, by tool',
+    labelNames: ['tool'],
+    buckets: [0.1, 0.25, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400],
+    registers,
+  });
+  const sidecars = new Gauge({
+    name: 'foldforge_sidecar_info',
+    help: 'Sidecars that answer, each with the version of its model',
+    labelNames: ['tool', 'model_version'],
+    registers,
+  });
+  const versions = new Map<string, string>();
+  const reaped = new Counter({
+    name: 'foldforge_reaped_steps_total',
+    help: 'Steps that this orchestrator took over from dead ones',
+    registers,
+  });
   const inFlight = new Gauge({ name: 'foldforge_steps_in_flight', help: 'Steps that run right now', registers });
   const deletedEvents = new Counter({
     name: 'foldforge_events_deleted_total',
     help: 'Stored events that were deleted because of their age',
     registers,
   });
-
   return {
     registry,
     workflowSubmitted: (result) => submissions.inc({ result }),
@@ -74,6 +109,15 @@ export function createMetrics(): Metrics {
       duration.observe(Number(updatedUs - createdUs) / 1e6);
     },
     stepFinished: (tool, outcome) => steps.inc({ tool, outcome }),
+    stepRetried: (tool) => retries.inc({ tool }),
+    stepWaited: (tool, seconds) => waits.observe({ tool }, seconds),
+    sidecarSaid(tool, capabilities) {
+      sidecars.remove({ tool, model_version: versions.get(tool) ?? '' });
+      if (!capabilities) return;
+      versions.set(tool, capabilities.modelVersion);
+      sidecars.set({ tool, model_version: capabilities.modelVersion }, 1);
+    },
+    stepsReaped: (count) => reaped.inc(count),
     stepRuns() {
       inFlight.inc();
       return () => inFlight.dec();
@@ -82,18 +126,32 @@ export function createMetrics(): Metrics {
   };
 }
 
-/** Serves `GET /metrics` in the Prometheus text format. Throws StartupError when it cannot listen. */
-export async function startMetricsServer(address: Address, registry: Registry) {
+/**
+ * Serves `GET /metrics` in the Prometheus text format, and the probes of Kubernetes: `/livez`, and `/readyz`, which says
+ * what is wrong. Throws StartupError when it cannot listen.
+ */
+export async function startMetricsServer(address: Address, registry: Registry, readiness: Readiness) {
+  const pages: Readonly<Record<string, (response: ServerResponse) => Promise<unknown>>> = {
+    async '/metrics'(response) {
+      const body = await registry.metrics();
+      response.writeHead(200, { 'content-type': registry.contentType }).end(body);
+    },
+    async '/livez'(response) {
+      response.writeHead(200, PLAIN_TEXT).end('ok\n');
+    },
+    async '/readyz'(response) {
+      const fault = await readiness.findFault();
+      response.writeHead(fault ? 503 : 200, PLAIN_TEXT).end(`${fault ?? 'ok'}\n`);
+    },
+  };
   const server = createServer((request, response) => {
-    const found = request.url?.split('?')[0] === '/metrics';
-    if (!found || (request.method !== 'GET' && request.method !== 'HEAD')) {
-      response.writeHead(found ? 405 : 404, found ? { allow: 'GET, HEAD' } : {}).end();
+    const page = request.url?.split('?')[0] ?? '';
+    const known = Object.hasOwn(pages, page);
+    if (!known || (request.method !== 'GET' && request.method !== 'HEAD')) {
+      response.writeHead(known ? 405 : 404, known ? { allow: 'GET, HEAD' } : {}).end();
       return;
     }
-    registry.metrics().then(
-      (body) => response.writeHead(200, { 'content-type': registry.contentType }).end(body),
-      () => response.writeHead(500).end(),
-    );
+    pages[page]!(response).catch(() => response.writeHead(500).end());
   });
   const port = await listen(server, address);
   const close = () =>

@@ -1,7 +1,11 @@
+import { isMessage, type Message } from '@bufbuild/protobuf';
 import { Code, type Interceptor } from '@connectrpc/connect';
+import { AcceptWorkflowResponseSchema, WorkflowSchema } from '../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 import type { Log } from '../shared/log.ts';
 import { toConnectError } from './errors.ts';
 
+/** W3C Trace Context, section 3.2. */
+const TRACE_ID = /^[0-9a-f]{2}-([0-9a-f]{32})-/;
 const CHANGES = /^(Submit|Accept|Cancel|Retry|Grant)/;
 
 /** Logs each call with the request id it came with, and turns whatever was thrown into a ConnectError. */
@@ -9,11 +13,15 @@ export function createCallObserver(log: Log): Interceptor {
   return (next) => async (request) => {
     const startedMs = performance.now();
     const method = request.method.name;
-    const facts = { method, request_id: request.header.get('x-request-id') ?? undefined };
+    const facts = {
+      method,
+      request_id: request.header.get('x-request-id') ?? undefined,
+      trace_id: TRACE_ID.exec(request.header.get('traceparent') ?? '')?.[1],
+    };
     const elapsed = () => Math.round(performance.now() - startedMs);
 
-    function succeed(): void {
-      log[CHANGES.test(method) ? 'info' : 'debug']({ ...facts, ms: elapsed() }, 'call');
+    function succeed(workflow_id?: string): void {
+      log[CHANGES.test(method) ? 'info' : 'debug']({ ...facts, workflow_id, ms: elapsed() }, 'call');
     }
 
     function fail(thrown: unknown): never {
@@ -37,10 +45,16 @@ export function createCallObserver(log: Log): Interceptor {
     try {
       const response = await next(request);
       if (response.stream) return { ...response, message: watch(response.message) };
-      succeed();
+      succeed(workflowIdIn(response.message));
       return response;
     } catch (error) {
       return fail(error);
     }
   };
+}
+
+/** Of the workflow that a call has made or changed. */
+function workflowIdIn(message: Message): string | undefined {
+  if (isMessage(message, WorkflowSchema)) return message.id;
+  return isMessage(message, AcceptWorkflowResponseSchema) ? message.workflow?.id : undefined;
 }

@@ -3,33 +3,43 @@ import { Health } from '../gen/grpc/health/v1/health_pb.ts';
 import type { Log } from '../shared/log.ts';
 import { createBilling } from './accounts/billing.ts';
 import type { OrchestratorConfig } from './config.ts';
+import { addDatabaseMetrics } from './database-metrics.ts';
 import { createAcceptance } from './engine/acceptance.ts';
+import { createChangeWorkflow } from './engine/change-workflow.ts';
 import { createEventFeed } from './engine/event-feed.ts';
 import { startEventRetention } from './engine/event-retention.ts';
 import { startIdempotencyRetention } from './engine/idempotency-retention.ts';
+import { startPresence } from './engine/presence.ts';
 import { createStepQueue } from './engine/step-queue.ts';
 import { createStepRuns } from './engine/step-runs.ts';
 import { createStepTransitions } from './engine/step-transitions.ts';
 import { startStepWorkers } from './engine/step-workers.ts';
 import { createWorkflowTransitions } from './engine/workflow-transitions.ts';
 import { createHealth } from './health.ts';
-import { createMetrics, startMetricsServer } from './metrics.ts';
+import { createMetrics, type Metrics, startMetricsServer } from './metrics.ts';
 import { createCallObserver } from './observe-calls.ts';
+import { createReadiness } from './readiness.ts';
+import { refuseWhenCutOff } from './refuse-when-cut-off.ts';
 import { startRpcServer } from './rpc-server.ts';
 import { createArtifactWriter } from './runners/artifact-writer.ts';
 import { createMockRunner } from './runners/mock.ts';
 import type { Runner } from './runners/runner.ts';
+import { createSidecarRunner } from './runners/sidecar.ts';
 import { createService } from './service.ts';
 import { isUnusable, openDatabase, unreachable } from './store/database.ts';
 import { EVENTS_CHANNEL } from './store/events.ts';
 import { holdExecutorLock } from './store/executor-lock.ts';
 import { startListener } from './store/listener.ts';
-import { migrate } from './store/migrations.ts';
-import { takeStartupTurn } from './store/startup-turn.ts';
+import { migrate } from './store/migrate.ts';
+import { sessionName } from './store/session-name.ts';
+import { takeTurn } from './store/turn.ts';
 
 // A little longer than the server takes to find out that the session of a host that is gone has ended.
 const PREDECESSOR_WAIT_MS = 12_000;
-const STARTUP_TURN_WAIT_MS = 60_000;
+/** An arbitrary number that all versions of the program agree on. */
+const STARTUP_LOCK = 7_370_551_002;
+const STARTUP_WAIT_MS = 60_000;
+const VITAL_LOCK_TIMEOUT_MS = 2_000;
 const CALLS_GRACE_MS = 2_000;
 const RUNNERS_GRACE_MS = 3_000;
 
@@ -54,8 +64,9 @@ export interface OrchestratorParts {
  * Throws StartupError when the database or a port cannot be had; then nothing stays open.
  */
 export async function startOrchestrator(config: OrchestratorConfig, parts: OrchestratorParts): Promise<Orchestrator> {
-  const { log, runner = createRunner(config, parts.log), onReplaced } = parts;
-  const { databaseUrl, executorId, concurrency } = config;
+  const metrics = createMetrics();
+  const { log, runner = createRunner(config, metrics, parts.log), onReplaced } = parts;
+  const { databaseUrl, executorId, concurrency, limits, retries } = config;
   // Closed in reverse, also when a later part cannot start.
   const opened: (() => Promise<unknown>)[] = [runner.close];
   async function open<P extends { close: () => Promise<unknown> }>(opening: P | Promise<P>): Promise<P> {
@@ -70,38 +81,58 @@ export async function startOrchestrator(config: OrchestratorConfig, parts: Orche
   }
 
   try {
-    const database = await open(openDatabase(databaseUrl, (error) => log.warn({ err: error }, 'lost a connection')));
-    await migrate(database);
+    const onLost = (error: Error) => log.warn({ err: error }, 'lost a connection');
+    const database = await open(openDatabase(databaseUrl, onLost, { name: sessionName('calls', executorId) }));
+    // What must not wait behind calls and steps: heartbeats, and whether the database answers.
+    const vitals = { name: sessionName('vital', executorId), connections: 3, lockTimeoutMs: VITAL_LOCK_TIMEOUT_MS };
+    const vital = await open(openDatabase(databaseUrl, onLost, vitals));
+    await migrate(database, log);
     const onTaken = () => {
       log.fatal({ executor_id: executorId }, 'another orchestrator has taken the place of this one');
       onReplaced();
     };
     await open(holdExecutorLock({ databaseUrl, executorId, waitMs: PREDECESSOR_WAIT_MS, onTaken, log }));
     const listener = await open(startListener(databaseUrl, EVENTS_CHANNEL, log));
-    const queue = await open(createStepQueue(databaseUrl, database, log));
+    const queue = await open(createStepQueue({ databaseUrl, database, limits, log }));
 
-    const metrics = createMetrics();
     await open(startEventRetention({ database, days: config.eventRetentionDays, metrics, log }));
     await open(startIdempotencyRetention({ database, log }));
     const billing = createBilling(config.billing);
-    const steps = createStepTransitions({ database, queue, billing, metrics });
+    const change = createChangeWorkflow(database);
+    const steps = createStepTransitions({ change, queue, billing, retries, metrics });
     const runs = createStepRuns({ steps, runner, metrics, log });
-    const startWorkers = () => startStepWorkers({ databaseUrl, executorId, concurrency, runs, steps, log });
-    await open(takeStartupTurn(database, STARTUP_TURN_WAIT_MS, startWorkers));
+    const presence = await open(
+      startPresence({ database: vital, executorId, abandonRuns: runs.abandon, metrics, log }),
+    );
+    // Two that set up the engine's own schema at the same time would deadlock.
+    const turn = {
+      lock: STARTUP_LOCK,
+      waitMs: STARTUP_WAIT_MS,
+      rival: 'another orchestrator on this database does not finish starting',
+    };
+    const startWorkers = () => startStepWorkers({ databaseUrl, executorId, concurrency, limits, runs, steps, log });
+    const workers = await open(takeTurn(database, turn, startWorkers));
+    addDatabaseMetrics({
+      registry: metrics.registry,
+      database: vital,
+      pools: { calls: database.pool, engine: workers.pool },
+      log,
+    });
     // Runs end before the workers: what a run answers after this is not recorded.
     opened.push(() => runs.stop(RUNNERS_GRACE_MS));
 
     const closing = new AbortController();
-    const acceptance = createAcceptance({ database, queue, billing, metrics });
-    const workflows = createWorkflowTransitions({ database, queue, runs, billing, metrics });
+    const acceptance = createAcceptance({ database, queue, billing, findFault: runner.findFault, metrics });
+    const workflows = createWorkflowTransitions({ change, queue, runs, billing, metrics });
     const feed = createEventFeed(database, listener);
     const service = createService({ database, acceptance, workflows, feed, closing: closing.signal });
-    const health = createHealth(database, log);
-    const metricsServer = await open(startMetricsServer(config.metricsAddr, metrics.registry));
+    const readiness = createReadiness({ database: vital, presence, closing: closing.signal, log });
+    const health = createHealth(readiness);
+    const metricsServer = await open(startMetricsServer(config.metricsAddr, metrics.registry, readiness));
     const server = await startRpcServer({
       address: config.bindAddr,
       routes: (router) => router.service(OrchestratorService, service).service(Health, health),
-      interceptors: [createCallObserver(log)],
+      interceptors: [createCallObserver(log), refuseWhenCutOff(presence)],
       log,
     });
     opened.push(() => server.close(CALLS_GRACE_MS));
@@ -113,11 +144,15 @@ export async function startOrchestrator(config: OrchestratorConfig, parts: Orche
   }
 }
 
-function createRunner({ objectStore, mockStepSeconds }: OrchestratorConfig, log: Log): Runner {
-  const writer = createArtifactWriter(objectStore);
-  const runner = createMockRunner({ stepSeconds: mockStepSeconds, putArtifact: writer.putArtifact, log });
+function createRunner(config: OrchestratorConfig, metrics: Metrics, log: Log): Runner {
+  const writer = createArtifactWriter(config.objectStore);
+  const { putArtifact } = writer;
+  const runner =
+    config.runner === 'mock'
+      ? createMockRunner({ stepSeconds: config.mockStepSeconds, putArtifact, log })
+      : createSidecarRunner({ endpoints: config.sidecars, putArtifact, onCapabilities: metrics.sidecarSaid, log });
   return {
-    run: runner.run,
+    ...runner,
     async close() {
       await runner.close();
       writer.close();

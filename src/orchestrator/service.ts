@@ -29,6 +29,7 @@ import { optionalTimestamp, quotaOf, timestampOf, workflowOf } from './wire.ts';
 
 const MAX_IDEMPOTENCY_KEY_CHARACTERS = 255;
 const MAX_BODY_DIGEST_CHARACTERS = 255;
+const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 const DEFAULT_LEDGER_LIMIT = 20;
 const MAX_LEDGER_LIMIT = 200;
 
@@ -153,7 +154,7 @@ export function createService({
 
 function readSubmission(spec: WorkflowSpec | undefined, context: HandlerContext) {
   if (!spec) throw invalidArgument('a workflow needs a spec');
-  return { spec, principal: principalOf(context) };
+  return { spec, principal: principalOf(context), traceparent: traceparentOf(context) };
 }
 
 /** Empty texts are absent. Throws INVALID_ARGUMENT. */
@@ -170,6 +171,11 @@ function readIdempotency(key: string, bodyDigest: string, rival: Idempotency['ri
 /** The caller's owner label; undefined for the static token, which sees and may act on everything. */
 function principalOf({ requestHeader }: HandlerContext): string | undefined {
   return requestHeader.get('ff-principal') || undefined;
+}
+
+/** What is no Trace Context of version 00 is left out, as W3C Trace Context has it. */
+function traceparentOf({ requestHeader }: HandlerContext): string | undefined {
+  return TRACEPARENT.exec(requestHeader.get('traceparent') ?? '')?.[0];
 }
 
 function checkOwnAccount(principal: string, context: HandlerContext): void {

@@ -10,7 +10,10 @@ const read = (settings: Readonly<Record<string, string>>) =>
 
 describe('the settings of the orchestrator', () => {
   it('have the defaults that operators know', () => {
-    assert.deepEqual(read({}), {
+    const { executorId, ...config } = read({});
+    assert.match(executorId, /^[\w.-]+-[0-9a-f]{8}$/);
+    assert.notEqual(read({}).executorId, executorId, 'two processes have two names');
+    assert.deepEqual(config, {
       databaseUrl: '',
       bindAddr: { host: '0.0.0.0', port: 50051 },
       metricsAddr: { host: '0.0.0.0', port: 9090 },
@@ -23,10 +26,18 @@ describe('the settings of the orchestrator', () => {
         pathStyle: true,
       },
       billing: { enabled: false, pricePerStep: 10n },
+      runner: 'mock',
+      sidecars: {
+        rfdiffusion: 'http://127.0.0.1:50061',
+        proteinmpnn: 'http://127.0.0.1:50062',
+        boltz: 'http://127.0.0.1:50063',
+        af2: 'http://127.0.0.1:50064',
+      },
       mockStepSeconds: 3,
       concurrency: 32,
+      limits: { rfdiffusion: 0, proteinmpnn: 0, boltz: 0, af2: 0 },
+      retries: { limit: 0, delayMs: 5_000 },
       eventRetentionDays: 0,
-      executorId: 'local',
       logLevel: 'info',
     });
   });
@@ -41,14 +52,28 @@ describe('the settings of the orchestrator', () => {
     assert.equal(read({ EVENT_RETENTION_DAYS: '0.25' }).eventRetentionDays, 0.25);
   });
 
-  it('take the mock runner, with and without sidecars named', () => {
-    assert.doesNotThrow(() => read({ RUNNER: 'mock' }));
-    assert.doesNotThrow(() => read({ RUNNER: 'mock', SIDECAR_BOLTZ: 'http://boltz:50063' }));
+  it('take real sidecars when the runner is empty, or left out while one is named', () => {
+    const named = { SIDECAR_BOLTZ: 'http://boltz:50063' };
+    assert.equal(read({ RUNNER: 'mock', ...named }).runner, 'mock');
+    assert.equal(read({ RUNNER: '' }).runner, 'sidecars');
+    assert.equal(read(named).runner, 'sidecars');
+    assert.equal(read(named).sidecars.boltz, 'http://boltz:50063');
+  });
+
+  it('try steps again by themselves with sidecars, and when told', () => {
+    assert.equal(read({ RUNNER: '' }).retries.limit, 2);
+    assert.equal(read({ RUNNER: '', STEP_RETRIES: '0' }).retries.limit, 0);
+    assert.deepEqual(read({ STEP_RETRIES: '7', STEP_RETRY_DELAY_SECONDS: '0.5' }).retries, { limit: 7, delayMs: 500 });
+  });
+
+  it('limit a tool', () => {
+    assert.equal(read({ CONCURRENCY_AF2: '2' }).limits.af2, 2);
   });
 
   const refused: Readonly<Record<string, [Record<string, string>, RegExp]>> = {
-    'real sidecars by an empty runner': [{ RUNNER: '' }, /^FOLDFORGE_ORCH__RUNNER .*only has .*RUNNER=mock$/],
-    'real sidecars by naming one': [{ SIDECAR_AF2: 'http://a:1' }, /^FOLDFORGE_ORCH__SIDECAR_AF2 .*RUNNER=mock$/],
+    'a sidecar that is no URL': [{ SIDECAR_AF2: 'a:1' }, /^FOLDFORGE_ORCH__SIDECAR_AF2 /],
+    'retries in words': [{ STEP_RETRIES: 'some' }, /^FOLDFORGE_ORCH__STEP_RETRIES is "some"/],
+    'a negative limit of a tool': [{ CONCURRENCY_AF2: '-1' }, /^FOLDFORGE_ORCH__CONCURRENCY_AF2 /],
     'an unknown runner': [{ RUNNER: 'gpu' }, /^FOLDFORGE_ORCH__RUNNER /],
     'an unknown name': [{ DATABASE: 'x' }, /FOLDFORGE_ORCH__DATABASE is not a setting.*DATABASE_URL/],
     'a database of another kind': [{ DATABASE_URL: 'mysql://u:hunter2@h/d' }, /^FOLDFORGE_ORCH__DATABASE_URL must be/],

@@ -54,7 +54,8 @@ export type Work = (
   signal: AbortSignal,
 ) => Promise<StepOutcome> | StepOutcome;
 
-export interface ScriptedRunner extends Runner {
+export interface ScriptedRunner extends Omit<Runner, 'findFault'> {
+  findFault: Runner['findFault'];
   /** Every job that was begun, in order. */
   readonly jobs: StepJob[];
   work: Work;
@@ -68,6 +69,7 @@ export function createScriptedRunner(): ScriptedRunner {
   const runner: ScriptedRunner = {
     jobs,
     work: () => nothing,
+    findFault: () => undefined,
     async run(job, onProgress, signal) {
       jobs.push(job);
       return await runner.work(job, (fraction) => onProgress({ fraction, message: '' }), signal);
@@ -99,6 +101,7 @@ export async function startTestOrchestrator(
     FOLDFORGE_ORCH__DATABASE_URL: databaseUrl,
     FOLDFORGE_ORCH__BIND_ADDR: '127.0.0.1:0',
     FOLDFORGE_ORCH__METRICS_ADDR: '127.0.0.1:0',
+    FOLDFORGE_ORCH__EXECUTOR_ID: 'local',
     FOLDFORGE_ORCH__R2_ENDPOINT: 'http://127.0.0.1:9',
   };
   for (const [name, value] of Object.entries(settings)) environment[`FOLDFORGE_ORCH__${name}`] = value;

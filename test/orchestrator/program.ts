@@ -51,6 +51,7 @@ export function settingsFor(databaseUrl: string, objectStore: TestObjectStore) {
     DATABASE_URL: databaseUrl,
     BIND_ADDR: '127.0.0.1:0',
     METRICS_ADDR: '127.0.0.1:0',
+    EXECUTOR_ID: 'local',
     MOCK_STEP_SECONDS: '0.3',
     R2_ENDPOINT: objectStore.url,
     R2_BUCKET: objectStore.bucket,

@@ -7,6 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import { GetObjectCommand, HeadObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { createArtifactWriter } from '../../src/orchestrator/runners/artifact-writer.ts';
 import { createMockRunner } from '../../src/orchestrator/runners/mock.ts';
+import { jobOf } from '../orchestrator/runners/memory-runner.ts';
 import { startTestObjectStore, type TestObjectStore } from '../support/object-store.ts';
 import { within } from '../support/waiting.ts';
 
@@ -71,12 +72,8 @@ describe('createArtifactWriter', () => {
   it('keeps what the mock runner makes, as it was made', async () => {
     const writer = writerTo();
     const runner = createMockRunner({ stepSeconds: 0, putArtifact: writer.putArtifact });
-    const job = { workflowId: 'w', stepId: 's', requestId: 'w/s#1', attempt: 1, inputs: {} };
-    const outcome = await runner.run(
-      { ...job, tool: 'af2', params: { sequence: 'MKTAYIAKQR' } },
-      () => {},
-      new AbortController().signal,
-    );
+    const job = jobOf('af2', { params: { sequence: 'MKTAYIAKQR' } });
+    const outcome = await runner.run(job, () => {}, new AbortController().signal);
     assert.ok('output' in outcome, JSON.stringify(outcome));
     assert.equal(outcome.output.artifacts.length, 2);
     for (const { uri, sha256, sizeBytes, contentType } of outcome.output.artifacts) {

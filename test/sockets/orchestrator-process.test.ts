@@ -46,7 +46,7 @@ describe('the orchestrator as a process', () => {
     const cases: [Record<string, string>, number, RegExp][] = [
       [{ ...good, DATABASE_URL: '' }, 78, /DATABASE_URL is not set; .*npm start/],
       [{ ...good, R2_ENDPOINT: '' }, 78, /R2_ENDPOINT is not set/],
-      [{ ...good, RUNNER: '' }, 78, /RUNNER=mock/],
+      [{ ...good, STEP_RETRIES: 'some' }, 78, /STEP_RETRIES is "some"/],
       [{ ...good, COLOUR: 'red' }, 78, /FOLDFORGE_ORCH__COLOUR is not a setting/],
       [{ ...good, DATABASE_URL: nowhere }, 69, /127\.0\.0\.1:9, database ff: nothing listens there/],
       [{ ...good, DATABASE_URL: good.DATABASE_URL.replace('/test_', '/none_') }, 69, /there is no such database/],

@@ -32,13 +32,13 @@ describe('connections to the database', () => {
   /** How many sessions with such a name there were, all of which are ended. */
   async function terminate(applicationName: string): Promise<number> {
     const { rowCount } = await admin.query(
-      'select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1',
+      'select pg_terminate_backend(pid) from pg_stat_activity where application_name like $1',
       [applicationName],
     );
     return rowCount!;
   }
   async function sessions(applicationName: string): Promise<number> {
-    const { rowCount } = await admin.query('select 1 from pg_stat_activity where application_name = $1', [
+    const { rowCount } = await admin.query('select 1 from pg_stat_activity where application_name like $1', [
       applicationName,
     ]);
     return rowCount!;
@@ -54,7 +54,7 @@ describe('connections to the database', () => {
       };
       let ended = 0;
       const endAll = async () => {
-        ended += await terminate('foldforge-orchestrator');
+        ended += await terminate('foldforge-orchestrator calls %');
         return ended > 100;
       };
       async function persist<T>(call: () => Promise<T>): Promise<T> {

@@ -22,7 +22,7 @@ describe('npm start refuses, in one line', () => {
     ['a bad setting of the gateway', { FOLDFORGE_GATEWAY__BODY_LIMIT_BYTES: '1' }, 78, /BODY_LIMIT_BYTES is "1"/],
     ['a bad setting of the orchestrator', { FOLDFORGE_ORCH__CONCURRENCY: 'all' }, 78, /CONCURRENCY is "all"/],
     ['a public address with dev-token', { FOLDFORGE_GATEWAY__BIND_ADDR: '0.0.0.0:0' }, 78, /dev-token/],
-    ['real sidecars', { FOLDFORGE_ORCH__RUNNER: '' }, 78, /RUNNER=mock/],
+    ['a sidecar that is no address', { FOLDFORGE_ORCH__SIDECAR_AF2: 'af2' }, 78, /SIDECAR_AF2/],
     ['a data directory that is a file', { FOLDFORGE_DATA_DIR: file }, 78, /cannot keep data in/],
     ['a data directory that cannot be', { FOLDFORGE_DATA_DIR: '/proc/none' }, 78, /cannot keep data in/],
     [

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { createKeyedLock } from '../../shared/keyed-lock.ts';
 import { syncFolder, type WriteDraft } from './drafts.ts';
-import { createKeyedLock } from './keyed-lock.ts';
 import { type ObjectInfo, type OpenObject, openObjectFile } from './object-file.ts';
 import { S3Error } from './s3-error.ts';
 

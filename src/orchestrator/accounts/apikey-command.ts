@@ -1,6 +1,6 @@
 import { StartupError } from '../../shared/startup-error.ts';
 import { openDatabase } from '../store/database.ts';
-import { hasSchema, migrate } from '../store/migrations.ts';
+import { hasSchema, migrate } from '../store/migrate.ts';
 import { API_KEY_PREFIX, type ApiKeyRow, createApiKey, listApiKeys, revokeApiKey } from './api-keys.ts';
 import { readApikeyArguments } from './apikey-arguments.ts';
 

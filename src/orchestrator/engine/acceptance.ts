@@ -6,6 +6,7 @@ import type { Billing } from '../accounts/billing.ts';
 import { type KeyStanding, readKeyStanding } from '../accounts/key-standing.ts';
 import { idempotencyKeyInFlight, idempotencyKeyReused, toConnectError } from '../errors.ts';
 import type { Metrics, SubmissionResult } from '../metrics.ts';
+import type { Runner } from '../runners/runner.ts';
 import type { Connection, Database } from '../store/database.ts';
 import { insertEvents } from '../store/events.ts';
 import {
@@ -19,6 +20,7 @@ import { insertWorkflow, type WorkflowWithSteps } from '../store/workflows.ts';
 import { encodeEvent, encodeSpec } from '../wire.ts';
 import { asAccepted } from './as-accepted.ts';
 import { checkSpec } from './graph.ts';
+import { checkTools } from './planned-steps.ts';
 import type { StepQueue } from './step-queue.ts';
 
 /**
@@ -54,6 +56,8 @@ export interface Submission {
   readonly idempotency: Idempotency | undefined;
   /** SHA-256, in lower-case hex, of the API key that is counted; undefined: none is. */
   readonly keyHash: string | undefined;
+  /** W3C Trace Context of the call. */
+  readonly traceparent: string | undefined;
 }
 
 export interface Accepted {
@@ -68,6 +72,7 @@ export interface AcceptanceParts {
   readonly database: Database;
   readonly queue: StepQueue;
   readonly billing: Billing;
+  readonly findFault: Runner['findFault'];
   readonly metrics: Pick<Metrics, 'workflowSubmitted'>;
 }
 
@@ -79,10 +84,11 @@ export interface Acceptance {
   readonly accept: (submission: Submission) => Promise<Accepted>;
 }
 
-export function createAcceptance({ database, queue, billing, metrics }: AcceptanceParts): Acceptance {
+export function createAcceptance({ database, queue, billing, findFault, metrics }: AcceptanceParts): Acceptance {
   async function accept(submission: Submission): Promise<Accepted> {
     try {
       checkSpec(submission.spec);
+      checkTools(submission.spec, findFault);
       const accepted = await database.transaction(async (connection) => {
         await connection.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`);
         return (await replay(connection, submission)) ?? (await acceptNew(connection, submission));
@@ -100,17 +106,17 @@ export function createAcceptance({ database, queue, billing, metrics }: Acceptan
    * others wait who submit with that key or as that principal, so what takes long comes before them.
    */
   async function acceptNew(connection: Connection, submission: Submission): Promise<Accepted> {
-    const { spec, principal, idempotency, keyHash } = submission;
+    const { spec, principal, idempotency, keyHash, traceparent } = submission;
     if (keyHash) checkAdmission(await readKeyStanding(connection, keyHash), principal);
     const bytes = encodeSpec(spec);
     const charged = billing.priceOf(principal, spec.steps.length);
-    const added = { id: randomUUID(), owner: principal, spec: bytes, labels: spec.labels, charged };
+    const added = { id: randomUUID(), owner: principal, spec: bytes, labels: spec.labels, charged, traceparent };
     const workflow = asAccepted(await insertWorkflow(connection, added), bytes);
     await insertSteps(connection, workflow.id, workflow.steps);
     const event = encodeEvent(workflow, workflow.lastEventId, { workflow });
     await insertEvents(connection, workflow.id, workflow.lastEventId, [event]);
     const ready = workflow.steps.filter(({ dependsOn }) => dependsOn.length === 0);
-    await queue.enqueue(connection, workflow.id, ready);
+    await queue.enqueue(connection, workflow, ready);
     if (idempotency) {
       const use = idempotencyKeyOf(submission, idempotency);
       await insertIdempotencyKey(connection, use, idempotency.bodyDigest, workflow.id);

@@ -17,6 +17,7 @@ function queuedStep({ id, tool, dependsOn }: WorkflowSpec['steps'][number]): Ste
     dependsOn,
     state: 'QUEUED',
     attempt: 1,
+    retries: 0,
     fraction: 0,
     output: null,
     fault: null,

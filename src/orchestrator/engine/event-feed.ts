@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkflowEvent } from '../../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 import { workflowNotFound } from '../errors.ts';
-import type { Database } from '../store/database.ts';
+import { type Database, isDatabaseAway } from '../store/database.ts';
 import { readEvents } from '../store/events.ts';
 import type { Listener } from '../store/listener.ts';
 import { findWorkflow, isTerminal } from '../store/workflows.ts';
@@ -8,6 +9,9 @@ import { decodeEvent, gapBefore, snapshotOf } from '../wire.ts';
 
 // What one slow reader can hold in memory.
 const BATCH = { limit: 100, maxBytes: 1024 * 1024 };
+/** How long a stream waits for the database. Then the caller may do better at another replica. */
+const PATIENCE_MS = 5_000;
+const RETRY_MS = 250;
 const MAX_EVENT_ID = 2n ** 63n - 1n;
 
 export interface FollowRequest {
@@ -39,7 +43,7 @@ export function createEventFeed({ pool }: Database, listener: Listener): EventFe
     try {
       for (;;) {
         signal.throwIfAborted();
-        const batch = await readEvents(pool, workflowId, cursor, BATCH);
+        const batch = await readPatiently(workflowId, cursor, signal);
         if (!batch) throw workflowNotFound();
         for (const body of batch.bodies) {
           const event = decodeEvent(body);
@@ -63,6 +67,17 @@ export function createEventFeed({ pool }: Database, listener: Listener): EventFe
       }
     } finally {
       news.close();
+    }
+  }
+
+  /** A database that is started again is waited for. */
+  async function readPatiently(workflowId: string, cursor: bigint, signal: AbortSignal) {
+    for (const startedAt = performance.now(); ; await sleep(RETRY_MS, undefined, { signal })) {
+      try {
+        return await readEvents(pool, workflowId, cursor, BATCH);
+      } catch (error) {
+        if (!isDatabaseAway(error) || performance.now() - startedAt > PATIENCE_MS) throw error;
+      }
     }
   }
   return { follow };

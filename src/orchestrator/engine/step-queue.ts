@@ -1,33 +1,69 @@
 import { DBOSClient } from '@dbos-inc/dbos-sdk';
 import type { Log } from '../../shared/log.ts';
+import type { ToolLimits } from '../config.ts';
 import type { Connection, Database } from '../store/database.ts';
+import { nextTurn } from '../store/engine-entries.ts';
 import type { StepRow } from '../store/steps.ts';
-import { APPLICATION, createDbosLog, QUEUE, STEP_WORKFLOW, VERSION } from './dbos.ts';
+import type { WorkflowRow } from '../store/workflows.ts';
+import { APPLICATION, createDbosLog, queueOf, STEP_WORKFLOW, VERSION } from './dbos.ts';
 import { requestIdOf } from './step-transitions.ts';
+
+/** The engine's greatest number. */
+const LAST_TURN = 2 ** 31 - 1;
 
 /** The durable queue of steps to run. */
 export interface StepQueue {
-  /** Enqueues each step's present attempt when the transaction on `connection` commits. */
-  readonly enqueue: (connection: Connection, workflowId: string, steps: readonly StepRow[]) => Promise<void>;
+  /**
+   * Enqueues each step's present attempt when the transaction on `connection` commits; it is taken after `delayMs`. The
+   * steps of one owner are taken in the order of their coming, those of several owners in turn.
+   */
+  readonly enqueue: (
+    connection: Connection,
+    workflow: Pick<WorkflowRow, 'id' | 'owner'>,
+    steps: readonly StepRow[],
+    delayMs?: number,
+  ) => Promise<void>;
   /** Tells running steps to stop, and takes waiting ones off the queue. Does not wait for either. */
   readonly cancel: (workflowId: string, steps: readonly StepRow[]) => void;
   readonly close: () => Promise<void>;
 }
 
-export async function createStepQueue(databaseUrl: string, { pool }: Database, log: Log): Promise<StepQueue> {
+export interface StepQueueParts {
+  readonly databaseUrl: string;
+  readonly database: Pick<Database, 'pool'>;
+  readonly limits: ToolLimits;
+  readonly log: Log;
+}
+
+export async function createStepQueue({ databaseUrl, database, limits, log }: StepQueueParts): Promise<StepQueue> {
   const client = await DBOSClient.create({
     systemDatabaseUrl: databaseUrl,
-    systemDatabasePool: pool,
+    systemDatabasePool: database.pool,
     applicationName: APPLICATION,
     logger: createDbosLog(log),
   });
 
-  const enqueue: StepQueue['enqueue'] = async (connection, workflowId, steps) => {
-    for (const { stepId, attempt } of steps) {
+  const enqueue: StepQueue['enqueue'] = async (connection, { id: workflowId, owner }, steps, delayMs = 0) => {
+    // The engine has no word for whose an entry is; this one is indexed, and has no other use in these queues.
+    const queuePartitionKey = owner === null ? 'static' : `owner ${owner}`;
+    const turns = new Map<string, number>();
+    for (const { stepId, attempt, tool } of steps) {
+      const { name: queueName } = queueOf(tool, limits);
+      const turn = turns.get(queueName) ?? (await nextTurn(connection, queueName, queuePartitionKey));
+      turns.set(queueName, turn + 1);
       const ref = { workflowId, stepId, attempt };
       await client.enqueueInTransaction(
         connection,
-        { queueName: QUEUE, workflowName: STEP_WORKFLOW, workflowID: requestIdOf(ref), appVersion: VERSION },
+        {
+          queueName,
+          workflowName: STEP_WORKFLOW,
+          workflowID: requestIdOf(ref),
+          appVersion: VERSION,
+          priority: Math.min(turn, LAST_TURN),
+          queuePartitionKey,
+          // In whole seconds: the engine cannot store a part of a millisecond, and looks once a second.
+          ...(delayMs > 0 && { delaySeconds: Math.ceil(delayMs / 1000) }),
+        },
         ref,
       );
     }

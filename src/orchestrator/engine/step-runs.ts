@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../../shared/log.ts';
 import type { Metrics } from '../metrics.ts';
-import type { Runner, StepFault, StepJob, StepOutcome } from '../runners/runner.ts';
+import type { OnProgress, Runner, StepFault, StepJob, StepOutcome } from '../runners/runner.ts';
 import { isDatabaseAway } from '../store/database.ts';
 import type { StepRow } from '../store/steps.ts';
 import { createProgressWriter } from './progress.ts';
@@ -11,6 +11,8 @@ const PROGRESS_INTERVAL_MS = 250;
 const RUNNER_TRIES = 3;
 const RETRY_DELAY_MS = 500;
 const MAX_RETRY_DELAY_MS = 5_000;
+/** 24 days, the longest that a timer can be set for: longer is for ever. */
+const MAX_TIMEOUT_SECONDS = 2_147_483;
 
 /** The two halves of one step, each of which the engine repeats until it has a result. */
 export interface StepRuns {
@@ -19,7 +21,9 @@ export interface StepRuns {
   readonly commit: (ref: StepRef, outcome: StepOutcome) => Promise<void>;
   /** Tells those of the steps that run in this process to stop, sooner than the queue would. */
   readonly cancel: (workflowId: string, steps: readonly Pick<StepRow, 'stepId' | 'attempt'>[]) => void;
-  /** Aborts every run, which then never ends, so that the next start finds it unfinished; waits for the runners. */
+  /** Stops every run that goes on: others have them now, and what they answer is not recorded. */
+  readonly abandon: () => void;
+  /** Aborts every run, which then never ends, so that another start finds it unfinished; waits for the runners. */
   readonly stop: (timeoutMs: number) => Promise<void>;
 }
 
@@ -86,27 +90,38 @@ export function createStepRuns({ steps, runner, metrics, log }: StepRunsParts): 
     const progress = createProgressWriter(write, PROGRESS_INTERVAL_MS, begun.fraction);
     const signal = AbortSignal.any([stopping.signal, cancelled, superseded.signal]);
     const done = metrics.stepRuns();
+    const facts = { ...logFieldsOf(ref), tool: begun.job.tool, trace_id: begun.job.traceparent?.slice(3, 35) };
+    const startedMs = performance.now();
+    log.debug(facts, 'a step begins');
     try {
-      return await callRunner(begun.job, ({ fraction }) => progress.report(fraction), signal);
+      const outcome = await callRunner(begun.job, ({ fraction }) => progress.report(fraction), signal);
+      const ms = Math.round(performance.now() - startedMs);
+      if ('fault' in outcome) log.warn({ ...facts, ms, fault: outcome.fault }, 'a step has failed');
+      else log.info({ ...facts, ms }, 'a step is done');
+      return outcome;
     } catch (error) {
       if (superseded.signal.aborted) return null;
       throw error;
     } finally {
-      superseding.delete(requestId);
+      if (superseding.get(requestId) === superseded) superseding.delete(requestId);
       await progress.stop();
       done();
     }
   }
 
-  async function callRunner(job: StepJob, onProgress: Parameters<Runner['run']>[1], signal: AbortSignal) {
+  async function callRunner(job: StepJob, onProgress: OnProgress, aborted: AbortSignal): Promise<StepOutcome> {
+    const { timeoutSeconds } = job.resources;
+    const timeout = timeoutSignal(timeoutSeconds);
+    const signal = timeout ? AbortSignal.any([aborted, timeout]) : aborted;
     for (let tries = 1; ; tries++) {
       try {
         return await runner.run(job, onProgress, signal);
       } catch (error) {
-        signal.throwIfAborted();
+        aborted.throwIfAborted();
+        if (timeout?.aborted) return { fault: timedOut(timeoutSeconds) };
         log.error({ err: error, step_run: job.requestId, tries }, 'the runner broke');
         if (tries === RUNNER_TRIES) return { fault: fault('RUNNER_BROKEN', 'the runner could not do its work') };
-        await sleep(RETRY_DELAY_MS * tries, undefined, { signal });
+        await sleep(RETRY_DELAY_MS * tries, undefined, { signal: aborted });
       }
     }
   }
@@ -135,12 +150,16 @@ export function createStepRuns({ steps, runner, metrics, log }: StepRunsParts): 
     for (const step of cancelledSteps) superseding.get(requestIdOf({ workflowId, ...step }))?.abort();
   };
 
+  function abandon(): void {
+    for (const superseded of superseding.values()) superseded.abort();
+  }
+
   async function stop(timeoutMs: number): Promise<void> {
     stopping.abort();
     await Promise.race([Promise.all(working), sleep(timeoutMs, undefined, { ref: false })]);
   }
 
-  return { run, commit, cancel, stop };
+  return { run, commit, cancel, abandon, stop };
 }
 
 function logFieldsOf({ workflowId, stepId, attempt }: StepRef) {
@@ -149,6 +168,15 @@ function logFieldsOf({ workflowId, stepId, attempt }: StepRef) {
 
 function fault(code: string, message: string): StepFault {
   return { code, message, retryable: true };
+}
+
+function timeoutSignal(seconds: number): AbortSignal | undefined {
+  return seconds > 0 && seconds <= MAX_TIMEOUT_SECONDS ? AbortSignal.timeout(seconds * 1000) : undefined;
+}
+
+/** Another attempt would most likely take as long, and is for the author to decide. */
+function timedOut(seconds: number): StepFault {
+  return { code: 'TIMEOUT', message: `the step took longer than its timeout of ${seconds} s`, retryable: false };
 }
 
 function never(): Promise<never> {

@@ -1,20 +1,23 @@
 import type { Billing } from '../accounts/billing.ts';
+import type { RetryPolicy } from '../config.ts';
 import type { Metrics } from '../metrics.ts';
 import type { StepJob, StepOutcome } from '../runners/runner.ts';
-import type { Database } from '../store/database.ts';
 import {
   countSteps,
   findLiveStep,
   markFailed,
   markProgress,
+  markRetried,
   markRunning,
   markSucceeded,
-  releasedSteps,
+  releaseSteps,
   type StepCounts,
   stepOutputs,
 } from '../store/steps.ts';
-import { isTerminal, lockWorkflow, readContent, readSpec, type State } from '../store/workflows.ts';
+import { isTerminal, lockWorkflow, readContent, readSpec, type State, type WorkflowRow } from '../store/workflows.ts';
 import { type Change, decodeSpec } from '../wire.ts';
+import type { ChangeWorkflow } from './change-workflow.ts';
+import { resourcesOf } from './planned-steps.ts';
 import { record } from './record.ts';
 import type { StepQueue } from './step-queue.ts';
 
@@ -36,31 +39,47 @@ export interface StepTransitions {
 }
 
 export interface StepTransitionsParts {
-  readonly database: Database;
+  readonly change: ChangeWorkflow;
   readonly queue: StepQueue;
   readonly billing: Billing;
+  readonly retries: RetryPolicy;
   readonly metrics: Metrics;
 }
 
-export function createStepTransitions({ database, queue, billing, metrics }: StepTransitionsParts): StepTransitions {
-  const start: StepTransitions['start'] = (ref) =>
-    database.transaction(async (connection) => {
+const LONGEST_RETRY_DELAY_MS = 300_000;
+
+export function createStepTransitions({
+  change,
+  queue,
+  billing,
+  retries,
+  metrics,
+}: StepTransitionsParts): StepTransitions {
+  const start: StepTransitions['start'] = async (ref) => {
+    const begun = await change(ref.workflowId, async (connection) => {
       const { workflowId, stepId, attempt } = ref;
       const workflow = await lockWorkflow(connection, workflowId);
       const step = await findLiveStep(connection, workflowId, stepId, attempt);
       if (!workflow || !step) return undefined;
+      let waitedSeconds: number | null = null;
       if (step.state === 'QUEUED') {
-        const running: Change = { step: await markRunning(connection, workflowId, stepId) };
+        const started = await markRunning(connection, workflowId, stepId);
+        const running: Change = { step: started.step };
+        waitedSeconds = started.waitedSeconds;
         const isFirst = workflow.state === 'QUEUED';
         const changes = isFirst ? [{ workflow: await readContent(connection, workflowId) }, running] : [running];
         await record(connection, workflowId, 'RUNNING', changes);
       }
-      const inputs = await stepOutputs(connection, workflowId, step.dependsOn);
-      return { job: jobOf(ref, await readSpec(connection, workflowId), inputs), fraction: step.fraction };
+      const inputs = step.dependsOn.length > 0 ? await stepOutputs(connection, workflowId, step.dependsOn) : {};
+      const job = jobOf(ref, await readSpec(connection, workflowId), workflow, inputs);
+      return { job, fraction: step.fraction, waitedSeconds };
     });
+    if (begun && begun.waitedSeconds !== null) metrics.stepWaited(begun.job.tool, begun.waitedSeconds);
+    return begun;
+  };
 
   const progress: StepTransitions['progress'] = ({ workflowId, stepId, attempt }, fraction) =>
-    database.transaction(async (connection) => {
+    change(workflowId, async (connection) => {
       const workflow = await lockWorkflow(connection, workflowId);
       const live = await findLiveStep(connection, workflowId, stepId, attempt);
       if (!workflow || !live) return false;
@@ -70,16 +89,22 @@ export function createStepTransitions({ database, queue, billing, metrics }: Ste
     });
 
   const finish: StepTransitions['finish'] = async ({ workflowId, stepId, attempt }, outcome) => {
-    const finished = await database.transaction(async (connection) => {
+    const finished = await change(workflowId, async (connection) => {
       const before = await lockWorkflow(connection, workflowId);
       const live = await findLiveStep(connection, workflowId, stepId, attempt);
       if (!before || !live) return undefined;
+      if ('fault' in outcome && outcome.fault.retryable && live.retries < retries.limit) {
+        const delayMs = retryDelayMs(retries, live.retries);
+        const step = await markRetried(connection, workflowId, stepId, delayMs);
+        await queue.enqueue(connection, before, [step], delayMs);
+        return { step, workflow: await record(connection, workflowId, before.state, [{ step }]) };
+      }
       const step =
         'output' in outcome
           ? await markSucceeded(connection, workflowId, stepId, outcome.output)
           : await markFailed(connection, workflowId, stepId, outcome.fault);
       if ('output' in outcome) {
-        await queue.enqueue(connection, workflowId, await releasedSteps(connection, workflowId, stepId));
+        await queue.enqueue(connection, before, await releaseSteps(connection, workflowId, stepId));
       }
       const counts = await countSteps(connection, workflowId);
       const state = stateAfter(counts, before.state);
@@ -89,7 +114,9 @@ export function createStepTransitions({ database, queue, billing, metrics }: Ste
       return { step, workflow: await record(connection, workflowId, state, changes) };
     });
     if (!finished) return;
-    metrics.stepFinished(finished.step.tool, finished.step.state === 'SUCCEEDED' ? 'succeeded' : 'failed');
+    const { tool, state } = finished.step;
+    if (state === 'QUEUED') metrics.stepRetried(tool);
+    else metrics.stepFinished(tool, state === 'SUCCEEDED' ? 'succeeded' : 'failed');
     if (isTerminal(finished.workflow.state)) metrics.workflowFinished(finished.workflow);
   };
 
@@ -114,13 +141,20 @@ export function refOf(requestId: string): StepRef {
   return { workflowId: match[1]!, stepId: match[2]!, attempt: Number(match[3]) };
 }
 
-function jobOf(ref: StepRef, spec: Uint8Array, inputs: StepJob['inputs']): StepJob {
+/** Half to all of the time that doubles with each retry: steps that failed together do not come back together. */
+function retryDelayMs({ delayMs }: RetryPolicy, retries: number): number {
+  return Math.min(delayMs * 2 ** retries, LONGEST_RETRY_DELAY_MS) * (0.5 + Math.random() / 2);
+}
+
+function jobOf(ref: StepRef, spec: Uint8Array, { traceparent }: WorkflowRow, inputs: StepJob['inputs']): StepJob {
   const step = decodeSpec(spec).steps.find(({ id }) => id === ref.stepId)!;
   return {
     ...ref,
     requestId: requestIdOf(ref),
     tool: step.tool as StepJob['tool'],
     params: step.params ?? {},
+    resources: resourcesOf(step),
+    traceparent: traceparent ?? undefined,
     inputs,
   };
 }

@@ -1,4 +1,4 @@
-import { DBOS, type WorkflowStatusString } from '@dbos-inc/dbos-sdk';
+import { DBOS, type WorkflowStatus, type WorkflowStatusString } from '@dbos-inc/dbos-sdk';
 import type { Log } from '../../shared/log.ts';
 import type { StepFault } from '../runners/runner.ts';
 import { isDatabaseAway } from '../store/database.ts';
@@ -28,16 +28,17 @@ export function startStepWatch({ executorId, isRunning, steps, log }: StepWatchP
   /** The engine drops a run when the database refuses its bookkeeping in a way that it does not know. */
   async function heal(): Promise<void> {
     const pending = await listAllPending(executorId);
-    const idle = pending.filter((requestId) => !isRunning(requestId));
+    const idle = pending.filter(({ workflowID }) => !isRunning(workflowID));
     // Between taking an entry and running it there is a moment; only who is idle twice has been dropped.
-    const dropped = idle.filter((requestId) => suspects.has(requestId));
-    suspects = new Set(idle);
-    if (dropped.length > 0) {
-      log.warn({ step_runs: dropped }, 'running steps again that the engine had dropped');
-      await DBOS.resumeWorkflows(dropped, { queueName: QUEUE });
+    const dropped = idle.filter(({ workflowID }) => suspects.has(workflowID));
+    suspects = new Set(idle.map(({ workflowID }) => workflowID));
+    for (const [queueName = QUEUE, entries] of Map.groupBy(dropped, (entry) => entry.queueName)) {
+      const requestIds = entries.map(({ workflowID }) => workflowID);
+      log.warn({ step_runs: requestIds }, 'running steps again that the engine had dropped');
+      await DBOS.resumeWorkflows(requestIds, { queueName });
     }
     for (let left = 0; ; ) {
-      const broken = await listEntries(['ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'], { offset: left });
+      const broken = idsOf(await listEntries(['ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'], { offset: left }));
       const handled: string[] = [];
       for (const requestId of broken) if (await giveUp(requestId)) handled.push(requestId);
       if (handled.length > 0) await DBOS.deleteWorkflows(handled);
@@ -73,15 +74,15 @@ export function startStepWatch({ executorId, isRunning, steps, log }: StepWatchP
 export async function sweep(beforeMs: number): Promise<number> {
   const completedBefore = new Date(beforeMs).toISOString();
   for (let removed = 0; ; ) {
-    const finished = await listEntries(['SUCCESS', 'CANCELLED'], { completedBefore });
+    const finished = idsOf(await listEntries(['SUCCESS', 'CANCELLED'], { completedBefore }));
     await DBOS.deleteWorkflows(finished);
     removed += finished.length;
     if (finished.length < BATCH) return removed;
   }
 }
 
-async function listAllPending(executorId: string): Promise<string[]> {
-  const all: string[] = [];
+async function listAllPending(executorId: string): Promise<WorkflowStatus[]> {
+  const all: WorkflowStatus[] = [];
   for (;;) {
     const page = await listEntries(['PENDING'], { executorId, offset: all.length });
     all.push(...page);
@@ -89,12 +90,12 @@ async function listAllPending(executorId: string): Promise<string[]> {
   }
 }
 
-/** The request ids of up to 500 entries of the queue. */
-async function listEntries(
+/** Up to 500 entries of the queues. */
+function listEntries(
   status: WorkflowStatusString[],
   filter: { readonly executorId?: string; readonly completedBefore?: string; readonly offset?: number } = {},
-): Promise<string[]> {
-  const entries = await DBOS.listWorkflows({
+): Promise<WorkflowStatus[]> {
+  return DBOS.listWorkflows({
     status,
     workflowName: STEP_WORKFLOW,
     limit: BATCH,
@@ -102,6 +103,10 @@ async function listEntries(
     loadOutput: false,
     ...filter,
   });
+}
+
+/** The request ids of the steps. */
+function idsOf(entries: readonly WorkflowStatus[]): string[] {
   return entries.map(({ workflowID }) => workflowID);
 }
 

@@ -1,30 +1,43 @@
 import { DBOS } from '@dbos-inc/dbos-sdk';
 import pg from 'pg';
 import type { Log } from '../../shared/log.ts';
-import { APPLICATION, createDbosLog, QUEUE, STEP_WORKFLOW, VERSION } from './dbos.ts';
+import type { ToolLimits } from '../config.ts';
+import { IDLE_IN_TRANSACTION_MS } from '../store/database.ts';
+import { PreparingClient } from '../store/preparing-client.ts';
+import { sessionName } from '../store/session-name.ts';
+import { APPLICATION, allQueues, createDbosLog, QUEUE, STEP_WORKFLOW, VERSION } from './dbos.ts';
 import type { StepRuns } from './step-runs.ts';
 import { requestIdOf, type StepRef, type StepTransitions } from './step-transitions.ts';
 import { startStepWatch } from './step-watch.ts';
 
 const POLLING_INTERVAL_MS = 50;
+// Replicas that ask for a limited queue at the same time make each other wait.
+const LIMITED_POLLING_INTERVAL_MS = 200;
 const POOL_SIZE = 10;
 
 export interface StepWorkersParts {
   readonly databaseUrl: string;
   readonly executorId: string;
-  /** Steps at a time. */
+  /** Steps at a time in this process. */
   readonly concurrency: number;
+  readonly limits: ToolLimits;
   readonly runs: StepRuns;
   readonly steps: StepTransitions;
   readonly log: Log;
+}
+
+export interface StepWorkers {
+  /** The engine's connections. */
+  readonly pool: pg.Pool;
+  readonly close: () => Promise<void>;
 }
 
 /**
  * Takes steps off the durable queue and runs them, first of all those that this executor had begun before a crash.
  * DBOS is one per process, and so are these workers: starting them twice throws.
  */
-export async function startStepWorkers(parts: StepWorkersParts): Promise<{ readonly close: () => Promise<void> }> {
-  const { databaseUrl, executorId, concurrency, runs, steps, log } = parts;
+export async function startStepWorkers(parts: StepWorkersParts): Promise<StepWorkers> {
+  const { databaseUrl, executorId, concurrency, limits, runs, steps, log } = parts;
   if (DBOS.isInitialized()) throw new Error('only one orchestrator can run in a process');
   const pool = openPool(databaseUrl, executorId, log);
   DBOS.setConfig({
@@ -35,7 +48,7 @@ export async function startStepWorkers(parts: StepWorkersParts): Promise<{ reado
     applicationVersion: VERSION,
     logger: createDbosLog(log),
   });
-  const running = new Set<string>();
+  const running = new Set<StepRef>();
   DBOS.registerWorkflow((ref: StepRef) => runStep(runs, running, ref), {
     name: STEP_WORKFLOW,
     // A step in flight at a crash always runs again, however many crashes there were.
@@ -43,20 +56,50 @@ export async function startStepWorkers(parts: StepWorkersParts): Promise<{ reado
   });
   try {
     await DBOS.launch();
-    await DBOS.registerQueue(QUEUE, { workerConcurrency: concurrency, minPollingIntervalMs: POLLING_INTERVAL_MS });
+    await registerQueues(concurrency, limits);
   } catch (error) {
     await DBOS.shutdown({ deregister: true });
     await pool.end();
     throw error;
   }
-  const watch = startStepWatch({ executorId, isRunning: (requestId) => running.has(requestId), steps, log });
+  const watch = startStepWatch({
+    executorId,
+    isRunning: (requestId) => [...running].some((ref) => requestIdOf(ref) === requestId),
+    steps,
+    log,
+  });
 
   async function close(): Promise<void> {
     watch.close();
     await DBOS.shutdown({ deregister: true });
     await pool.end();
   }
-  return { close };
+  return { pool, close };
+}
+
+/** The last replica to start has the say; a queue whose tool has no limit any more is emptied. */
+async function registerQueues(concurrency: number, limits: ToolLimits): Promise<void> {
+  const known = new Set((await DBOS.listQueues()).map(({ name }) => name));
+  for (const { name, limit } of allQueues(limits)) {
+    const shared = { globalConcurrency: limit, minPollingIntervalMs: LIMITED_POLLING_INTERVAL_MS };
+    const own = { minPollingIntervalMs: POLLING_INTERVAL_MS };
+    if (limit > 0) await DBOS.registerQueue(name, { workerConcurrency: Math.min(concurrency, limit), ...shared });
+    else if (name === QUEUE || known.has(name))
+      await DBOS.registerQueue(name, { workerConcurrency: concurrency, ...own });
+  }
+}
+
+/**
+ * The engine counts what runs of a queue with a limit, and takes as many entries as there is room for, under a snapshot of
+ * its own. Two replicas that see different entries at the head of the line would both fill the last place: serializable
+ * transactions make one of them try again.
+ */
+class EngineClient extends PreparingClient {
+  // biome-ignore lint/suspicious/noExplicitAny: pg declares eight forms, which are all passed on.
+  override query(...args: any[]): any {
+    const isClaim = args[0] === 'BEGIN ISOLATION LEVEL REPEATABLE READ';
+    return super.query(...(isClaim ? ['BEGIN ISOLATION LEVEL SERIALIZABLE', ...args.slice(1)] : args));
+  }
 }
 
 /**
@@ -65,9 +108,11 @@ export async function startStepWorkers(parts: StepWorkersParts): Promise<{ reado
  */
 function openPool(databaseUrl: string, executorId: string, log: Log): pg.Pool {
   const pool = new pg.Pool({
+    Client: EngineClient,
     connectionString: databaseUrl,
     max: POOL_SIZE,
-    application_name: `foldforge-orchestrator engine ${executorId}`,
+    application_name: sessionName('engine', executorId),
+    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
   });
   pool.on('connect', (client) =>
     client.on('error', (error) => log.debug({ err: error }, 'lost a connection of the engine')),
@@ -77,13 +122,12 @@ function openPool(databaseUrl: string, executorId: string, log: Log): pg.Pool {
 }
 
 /** Two durable halves. Nothing is caught here: the engine's own fencing and cancellation come out of runStep. */
-async function runStep(runs: StepRuns, running: Set<string>, ref: StepRef): Promise<void> {
-  const requestId = requestIdOf(ref);
-  running.add(requestId);
+async function runStep(runs: StepRuns, running: Set<StepRef>, ref: StepRef): Promise<void> {
+  running.add(ref);
   try {
     const outcome = await DBOS.runStep(() => runs.run(ref, DBOS.stepStatus!.cancelSignal!), { name: 'run' });
     if (outcome) await DBOS.runStep(() => runs.commit(ref, outcome), { name: 'commit' });
   } finally {
-    running.delete(requestId);
+    running.delete(ref);
   }
 }

@@ -1,9 +1,9 @@
 import type { Billing } from '../accounts/billing.ts';
 import { failedPrecondition, workflowNotFound } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
-import type { Database } from '../store/database.ts';
 import { cancelLiveSteps, requeueFailedSteps } from '../store/steps.ts';
 import { isTerminal, lockWorkflow, readContent, type WorkflowWithSteps } from '../store/workflows.ts';
+import type { ChangeWorkflow } from './change-workflow.ts';
 import { record } from './record.ts';
 import type { StepQueue } from './step-queue.ts';
 import type { StepRuns } from './step-runs.ts';
@@ -17,7 +17,7 @@ export interface WorkflowTransitions {
 }
 
 export interface WorkflowTransitionsParts {
-  readonly database: Database;
+  readonly change: ChangeWorkflow;
   readonly queue: StepQueue;
   readonly runs: StepRuns;
   readonly billing: Billing;
@@ -25,10 +25,10 @@ export interface WorkflowTransitionsParts {
 }
 
 export function createWorkflowTransitions(parts: WorkflowTransitionsParts): WorkflowTransitions {
-  const { database, queue, runs, billing, metrics } = parts;
+  const { change, queue, runs, billing, metrics } = parts;
 
   async function cancel(id: string, principal: string | undefined): Promise<WorkflowWithSteps> {
-    const { workflow, cancelled } = await database.transaction(async (connection) => {
+    const { workflow, cancelled } = await change(id, async (connection) => {
       const before = await lockWorkflow(connection, id, principal);
       if (!before) throw workflowNotFound();
       if (isTerminal(before.state)) {
@@ -50,7 +50,7 @@ export function createWorkflowTransitions(parts: WorkflowTransitionsParts): Work
   }
 
   async function retry(id: string, principal: string | undefined): Promise<WorkflowWithSteps> {
-    return await database.transaction(async (connection) => {
+    return await change(id, async (connection) => {
       const before = await lockWorkflow(connection, id, principal);
       if (!before) throw workflowNotFound();
       if (before.state !== 'FAILED') {
@@ -62,7 +62,7 @@ export function createWorkflowTransitions(parts: WorkflowTransitionsParts): Work
       // The workflow comes first: whoever follows it learns that it is open again before its steps move.
       const changes = [{ workflow: content }, ...requeued.map((step) => ({ step }))];
       const after = await record(connection, id, 'QUEUED', changes);
-      await queue.enqueue(connection, id, requeued);
+      await queue.enqueue(connection, before, requeued);
       return { ...after, ...content };
     });
   }

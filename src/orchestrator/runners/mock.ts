@@ -1,15 +1,17 @@
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import type { Log } from '../../shared/log.ts';
 import type { PutArtifact } from './artifact-writer.ts';
+import { beginRuns } from './begin-runs.ts';
 import { simulateAf2 } from './mock/af2.ts';
 import { readBehaviour } from './mock/behaviour.ts';
 import { simulateBoltz } from './mock/boltz.ts';
 import { simulateProteinmpnn } from './mock/proteinmpnn.ts';
 import { simulateRfdiffusion } from './mock/rfdiffusion.ts';
 import { seedOf } from './mock/seed.ts';
-import type { MadeFile, Simulate } from './mock/simulation.ts';
-import { StepFailure } from './mock/step-failure.ts';
+import type { Simulate } from './mock/simulation.ts';
 import type { ArtifactRecord, OnProgress, Runner, StepJob, StepOutput, Tool } from './runner.ts';
+import { StepFailure } from './step-failure.ts';
+import { createUpload } from './upload.ts';
 
 export interface MockRunnerOptions {
   /** About how long a step takes; 0 is at once. */
@@ -32,8 +34,7 @@ const TOOLS: Readonly<Record<Tool, { readonly simulate: Simulate; readonly pace:
  * the tool, its parameters and its inputs alone. `params.mock` makes a run slow or faulty (see readBehaviour).
  */
 export function createMockRunner({ stepSeconds, putArtifact, log }: MockRunnerOptions): Runner {
-  const closing = new AbortController();
-  const running = new Set<Promise<unknown>>();
+  const upload = createUpload(putArtifact, log);
   let turn: Promise<unknown> = Promise.resolve();
 
   /** Making files keeps the processor busy: one step at a time does it, and everything else has its turn in between. */
@@ -44,22 +45,6 @@ export function createMockRunner({ stepSeconds, putArtifact, log }: MockRunnerOp
     });
     turn = made.catch(() => {});
     return made;
-  }
-
-  async function upload(job: StepJob, file: MadeFile, signal: AbortSignal): Promise<ArtifactRecord> {
-    const bytes = new TextEncoder().encode(file.text);
-    try {
-      return await putArtifact(bytes, file.contentType, file.extension, file.metrics, signal);
-    } catch (cause) {
-      signal.throwIfAborted();
-      log?.error({ err: cause, step_run: job.requestId }, 'an artifact could not be stored');
-      const fault = {
-        code: 'ARTIFACT_UPLOAD_FAILED',
-        message: 'the artifact store did not take a file that the step made',
-        retryable: true,
-      };
-      throw new StepFailure(fault, { cause });
-    }
   }
 
   async function work(job: StepJob, onProgress: OnProgress, signal: AbortSignal): Promise<StepOutput> {
@@ -81,28 +66,8 @@ export function createMockRunner({ stepSeconds, putArtifact, log }: MockRunnerOp
     return { artifacts, sequences };
   }
 
-  const run: Runner['run'] = async (job, onProgress, signal) => {
-    const stop = AbortSignal.any([signal, closing.signal]);
-    stop.throwIfAborted();
-    const working = work(job, onProgress, stop);
-    running.add(working);
-    try {
-      return { output: await working };
-    } catch (error) {
-      stop.throwIfAborted();
-      if (error instanceof StepFailure) return { fault: error.fault };
-      throw error;
-    } finally {
-      running.delete(working);
-    }
-  };
-
-  const close = async () => {
-    closing.abort(new Error('the mock runner was closed'));
-    await Promise.allSettled(running);
-  };
-
-  return { run, close };
+  // It does not know which parameters the real tools have, and ignores those that it does not use.
+  return { findFault: () => undefined, ...beginRuns(work, 'the mock runner was closed') };
 }
 
 /** Rejects as soon as `signal` aborts. Without a time to wait it only lets others have their turn. */

@@ -35,6 +35,27 @@ export interface StepFault {
 
 export type StepOutcome = { readonly output: StepOutput } | { readonly fault: StepFault };
 
+/** What a step asks for; 0 and the empty text leave it to the tool. */
+export interface Resources {
+  readonly gpuType: string;
+  readonly gpuCount: number;
+  readonly cpuCores: number;
+  readonly memoryMb: number;
+  /** How long one attempt may take. */
+  readonly timeoutSeconds: number;
+}
+
+export type Params = Readonly<Record<string, unknown>>;
+
+/** A step before it is accepted. */
+export interface PlannedStep {
+  readonly tool: Tool;
+  readonly params: Params;
+  readonly resources: Resources;
+  /** The tools of the steps that it depends on. */
+  readonly inputTools: readonly Tool[];
+}
+
 export interface StepJob {
   /** `<workflow>/<step>#<attempt>`: the same for a run that is repeated after a crash. */
   readonly requestId: string;
@@ -43,7 +64,10 @@ export interface StepJob {
   readonly tool: Tool;
   /** From 1; each retry adds one. */
   readonly attempt: number;
-  readonly params: Readonly<Record<string, unknown>>;
+  readonly params: Params;
+  readonly resources: Resources;
+  /** W3C Trace Context of the call that submitted the workflow; undefined: it had none. */
+  readonly traceparent: string | undefined;
   /** What the steps that this one depends on made, by step id. */
   readonly inputs: Readonly<Record<string, StepOutput>>;
 }
@@ -56,6 +80,8 @@ export type OnProgress = (progress: { readonly fraction: number; readonly messag
  * runner itself broke, and the engine may run the same job again.
  */
 export interface Runner {
+  /** What is wrong with a step that could never succeed, in words for its author; undefined: nothing that is known yet. */
+  readonly findFault: (step: PlannedStep) => string | undefined;
   readonly run: (job: StepJob, onProgress: OnProgress, signal: AbortSignal) => Promise<StepOutcome>;
   readonly close: () => Promise<void>;
 }

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { StartupError } from '../../shared/startup-error.ts';
+import { PreparingClient } from './preparing-client.ts';
 
 export type Connection = pg.PoolClient;
 /** A pool, or one connection of it inside a transaction. */
@@ -24,6 +25,18 @@ const types = {
 
 // Longer than the server's own bound, which a server that is gone does not keep.
 const QUERY_TIMEOUT_MS = 25_000;
+/** A process that stands still in the middle of a transaction keeps its locks for so long. */
+export const IDLE_IN_TRANSACTION_MS = 5_000;
+/** Whoever waits for a lock keeps one of few connections from others: it gives way, and tries again. */
+const LOCK_TIMEOUT_MS = 5_000;
+
+export interface DatabaseOptions {
+  readonly connections?: number;
+  /** As `pg_stat_activity` has it. */
+  readonly name?: string;
+  readonly lockTimeoutMs?: number;
+}
+
 /** How long a connection is silent before the system asks whether the other end is still there. */
 export const KEEPALIVE_DELAY_MS = 5_000;
 /**
@@ -37,18 +50,24 @@ export const SERVER_KEEPALIVES =
  * Opens a pool and proves that the database answers. `onLost` hears once of each connection that is lost. Throws
  * StartupError, which never shows the URL's password.
  */
-export async function openDatabase(databaseUrl: string, onLost: (error: Error) => void): Promise<Database> {
+export async function openDatabase(
+  databaseUrl: string,
+  onLost: (error: Error) => void,
+  { connections = 10, name = 'foldforge-orchestrator', lockTimeoutMs = LOCK_TIMEOUT_MS }: DatabaseOptions = {},
+): Promise<Database> {
   const pool = new pg.Pool({
+    Client: PreparingClient,
     connectionString: databaseUrl,
-    max: 10,
+    max: connections,
     types,
     connectionTimeoutMillis: 5_000,
     statement_timeout: 20_000,
     query_timeout: QUERY_TIMEOUT_MS,
-    idle_in_transaction_session_timeout: 20_000,
+    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
+    lock_timeout: lockTimeoutMs,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEPALIVE_DELAY_MS,
-    application_name: 'foldforge-orchestrator',
+    application_name: name,
   });
   // The pool listens only to connections that are idle: one lost between two queries would end the process.
   pool.on('connect', (client) => client.once('error', onLost).on('error', () => {}));

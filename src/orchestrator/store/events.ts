@@ -3,6 +3,9 @@ import type { State } from './workflows.ts';
 
 export const EVENTS_CHANNEL = 'foldforge_events';
 
+// Whoever follows a workflow must hear within seconds that this replica has lost the database.
+const READ_TIMEOUT_MS = 5_000;
+
 /** Stores the events `firstId`, `firstId` + 1, …, and wakes those who follow the workflow once this is committed. */
 export async function insertEvents(
   connection: Connection,
@@ -36,8 +39,10 @@ export async function readEvents(
   cursor: bigint,
   { limit, maxBytes }: { readonly limit: number; readonly maxBytes: number },
 ): Promise<EventBatch | undefined> {
-  const { rows } = await db.query<{ eventId: bigint | null; body: Uint8Array; state: State; lastEventId: bigint }>(
-    `with next as (
+  const { rows } = await db.query<{ eventId: bigint | null; body: Uint8Array; state: State; lastEventId: bigint }>({
+    name: 'events after a cursor',
+    query_timeout: READ_TIMEOUT_MS,
+    text: `with next as (
        select event_id, body from events where workflow_id = $1 and event_id > $2 order by event_id limit $3),
      measured as (
        select event_id, body, sum(octet_length(body)) over (order by event_id) - octet_length(body) as bytes_before
@@ -45,8 +50,8 @@ export async function readEvents(
      select m.event_id as "eventId", m.body, w.state, w.last_event_id as "lastEventId"
      from workflows w left join measured m on m.bytes_before < $4
      where w.id = $1 order by m.event_id`,
-    [workflowId, cursor, limit, maxBytes],
-  );
+    values: [workflowId, cursor, limit, maxBytes],
+  } as { text: string; values: unknown[] });
   if (!rows[0]) return undefined;
   const { state, lastEventId } = rows[0];
   const bodies = rows.filter(({ eventId }) => eventId !== null).map(({ body }) => body);

@@ -6,7 +6,7 @@ import { SERVER_KEEPALIVES } from './database.ts';
 import { keepSession, type Session } from './session.ts';
 
 /** An arbitrary number that sets our advisory locks apart from those of others. */
-const LOCK_SPACE = 737_055_100;
+export const LOCK_SPACE = 737_055_100;
 const RETRY_MS = 200;
 
 /** The server's name for one session: a process id may be used again. */

@@ -1,9 +1,18 @@
-import { StartupError } from '../../shared/startup-error.ts';
-import type { Database } from './database.ts';
+/**
+ * One step of the schema. Replicas of an older program go on working beside the newer one, so what they use is first left
+ * alone and later removed: `expand` only adds what an older program can ignore (tables, columns with a default or null), in
+ * one transaction; `index` builds one index without stopping writers; `contract` removes what no program uses since the
+ * migration before it, and waits until no replica is alive that does not know that one.
+ */
+export type Migration =
+  | { readonly kind: 'expand' | 'contract'; readonly sql: string }
+  | { readonly kind: 'index'; readonly name: string; readonly on: string };
 
 /** Number n brings the schema from n - 1 to n. Never change one that was released: add another. */
-export const MIGRATIONS: readonly string[] = [
-  `
+export const MIGRATIONS: readonly Migration[] = [
+  {
+    kind: 'expand',
+    sql: `
   create table workflows (
     id text primary key,
     owner text,
@@ -76,7 +85,11 @@ export const MIGRATIONS: readonly string[] = [
   );
   create index ledger_newest on ledger (principal, id desc);
   `,
-  `
+  },
+  {
+    // Older than the rule: a program that only knows the first one cannot run beside it.
+    kind: 'expand',
+    sql: `
   alter table api_keys
     -- Null: for ever.
     add column expires_at timestamptz,
@@ -99,49 +112,24 @@ export const MIGRATIONS: readonly string[] = [
   drop index workflows_idempotency;
   alter table workflows drop column idempotency_key;
   `,
+  },
+  {
+    kind: 'expand',
+    sql: `
+  create table executors (
+    id text primary key,
+    -- The newest migration that its program knows.
+    schema_version integer not null,
+    started_at timestamptz not null default clock_timestamp(),
+    beat_at timestamptz not null default clock_timestamp()
+  );
+  -- W3C Trace Context of the call that submitted it.
+  alter table workflows add column traceparent text;
+  alter table steps
+    -- How often it was tried again by itself since it was last asked for.
+    add column retries integer not null default 0,
+    -- Since when it could run; null: not yet, or an older program has not said.
+    add column queued_at timestamptz;
+  `,
+  },
 ];
-
-/** An arbitrary number that all versions of the program agree on. */
-const MIGRATION_LOCK = 7_370_551_001;
-
-// Large tables take their time, and a rival that is migrating them too: neither bound of a query applies.
-const PATIENCE_MS = 24 * 3600 * 1000;
-const patiently = (text: string, values: readonly unknown[] = []) => ({
-  text,
-  ...(values.length > 0 && { values: [...values] }),
-  query_timeout: PATIENCE_MS,
-});
-
-/** Whether any version of the program has been here. */
-export async function hasSchema({ pool }: Pick<Database, 'pool'>): Promise<boolean> {
-  const { rows } = await pool.query<{ found: boolean }>(`select to_regclass('schema_versions') is not null as found`);
-  return rows[0]!.found;
-}
-
-/** Brings the schema up to date, one process at a time. Throws StartupError when the schema is newer than the program. */
-export async function migrate({ transaction }: Database): Promise<void> {
-  await transaction(async (connection) => {
-    await connection.query('set local statement_timeout = 0; set local lock_timeout = 0');
-    await connection.query(patiently('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK]));
-    await connection.query(
-      `create table if not exists schema_versions (
-         version integer primary key,
-         applied_at timestamptz not null default clock_timestamp()
-       )`,
-    );
-    const { rows } = await connection.query<{ version: number }>(
-      'select coalesce(max(version), 0) as version from schema_versions',
-    );
-    const current = rows[0]!.version;
-    if (current > MIGRATIONS.length) {
-      throw new StartupError(
-        `the database has schema version ${current}, but this program only knows ${MIGRATIONS.length}: use a newer one`,
-      );
-    }
-    for (const [index, sql] of MIGRATIONS.entries()) {
-      if (index < current) continue;
-      await connection.query(patiently(sql));
-      await connection.query('insert into schema_versions (version) values ($1)', [index + 1]);
-    }
-  });
-}

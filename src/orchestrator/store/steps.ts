@@ -9,6 +9,8 @@ export interface StepRow {
   readonly state: State;
   /** From 1; each retry adds one. */
   readonly attempt: number;
+  /** How many of the attempts before were given up without anybody's doing, since somebody last asked for one. */
+  readonly retries: number;
   /** 0 to 1. */
   readonly fraction: number;
   readonly output: StepOutput | null;
@@ -21,7 +23,7 @@ export interface StepRow {
 /** A step row `s` as JSON. Microseconds since 1970 fit a JSON number exactly until the year 2255. */
 export const STEP_JSON = `jsonb_build_object(
   'stepId', s.step_id, 'tool', s.tool, 'dependsOn', s.depends_on, 'state', s.state, 'attempt', s.attempt,
-  'fraction', s.fraction, 'output', s.output, 'fault', s.fault,
+  'retries', s.retries, 'fraction', s.fraction, 'output', s.output, 'fault', s.fault,
   'startedUs', (extract(epoch from s.started_at) * 1000000)::bigint,
   'finishedUs', (extract(epoch from s.finished_at) * 1000000)::bigint)`;
 
@@ -47,7 +49,7 @@ async function queryRows(db: Queryable, sql: string, values: unknown[]): Promise
 const READY = `s.state = 'QUEUED' and not exists (
   select 1 from steps d where d.workflow_id = s.workflow_id and d.step_id = any(s.depends_on) and d.state <> 'SUCCEEDED')`;
 
-/** Stores the steps of a new workflow, in the order of its spec. */
+/** Stores the steps of a new workflow, in the order of its spec; those that wait for nothing can run from now on. */
 export async function insertSteps(
   connection: Connection,
   workflowId: string,
@@ -55,20 +57,23 @@ export async function insertSteps(
 ): Promise<void> {
   const added = steps.map(({ stepId, tool, dependsOn }) => ({ stepId, tool, dependsOn }));
   await connection.query(
-    `insert into steps (workflow_id, step_id, position, tool, depends_on, state)
+    `insert into steps (workflow_id, step_id, position, tool, depends_on, state, queued_at)
      select $1, step->>'stepId', position, step->>'tool',
-            array(select jsonb_array_elements_text(step->'dependsOn')), 'QUEUED'
+            array(select jsonb_array_elements_text(step->'dependsOn')), 'QUEUED',
+            case when step->'dependsOn' = '[]' then clock_timestamp() end
      from jsonb_array_elements($2::jsonb) with ordinality as list(step, position)`,
     [workflowId, JSON.stringify(added)],
   );
 }
 
-/** The steps that `stepId`, which has just succeeded, was the last to hold back. */
-export function releasedSteps(connection: Connection, workflowId: string, stepId: string): Promise<StepRow[]> {
+/** The steps that `stepId`, which has just succeeded, was the last to hold back: they can run from now on. */
+export function releaseSteps(connection: Connection, workflowId: string, stepId: string): Promise<StepRow[]> {
   return queryRows(
     connection,
-    `select ${STEP_JSON} as step from steps s
-     where s.workflow_id = $1 and $2 = any(s.depends_on) and ${READY} order by s.position`,
+    `with released as (
+       update steps s set queued_at = clock_timestamp()
+       where s.workflow_id = $1 and $2 = any(s.depends_on) and ${READY} returning s.*)
+     select ${STEP_JSON} as step from released s order by s.position`,
     [workflowId, stepId],
   );
 }
@@ -121,14 +126,22 @@ export async function findLiveStep(
   return rows[0];
 }
 
-export async function markRunning(connection: Connection, workflowId: string, stepId: string): Promise<StepRow> {
-  const rows = await queryRows(
-    connection,
+export interface StartedStep {
+  readonly step: StepRow;
+  /** How long it could have run and did not; null when an older program has not said since when. */
+  readonly waitedSeconds: number | null;
+}
+
+export async function markRunning(connection: Connection, workflowId: string, stepId: string): Promise<StartedStep> {
+  const { rows } = await connection.query<{ step: StepJson; waitedSeconds: number | null }>(
     `update steps s set state = 'RUNNING', started_at = clock_timestamp()
-     where s.workflow_id = $1 and s.step_id = $2 returning ${STEP_JSON} as step`,
+     where s.workflow_id = $1 and s.step_id = $2
+     returning ${STEP_JSON} as step,
+       greatest(0, extract(epoch from s.started_at - s.queued_at))::double precision as "waitedSeconds"`,
     [workflowId, stepId],
   );
-  return rows[0]!;
+  const { step, waitedSeconds } = rows[0]!;
+  return { step: stepFromJson(step), waitedSeconds };
 }
 
 /** Undefined when the step has already come as far: its fraction never goes back within an attempt. */
@@ -182,6 +195,23 @@ export async function markFailed(
   return rows[0]!;
 }
 
+/** Readies a step for its next attempt, which may begin after `delayMs`. */
+export async function markRetried(
+  connection: Connection,
+  workflowId: string,
+  stepId: string,
+  delayMs: number,
+): Promise<StepRow> {
+  const rows = await queryRows(
+    connection,
+    `update steps s set state = 'QUEUED', attempt = attempt + 1, retries = retries + 1, fraction = 0, started_at = null,
+       queued_at = clock_timestamp() + $3::double precision * interval '1 millisecond'
+     where s.workflow_id = $1 and s.step_id = $2 returning ${STEP_JSON} as step`,
+    [workflowId, stepId, delayMs],
+  );
+  return rows[0]!;
+}
+
 export async function cancelLiveSteps(connection: Connection, workflowId: string): Promise<StepRow[]> {
   return queryRows(
     connection,
@@ -198,8 +228,8 @@ export async function requeueFailedSteps(connection: Connection, workflowId: str
   return queryRows(
     connection,
     `with changed as (
-       update steps s set state = 'QUEUED', attempt = attempt + 1, fraction = 0, fault = null, started_at = null,
-         finished_at = null
+       update steps s set state = 'QUEUED', attempt = attempt + 1, retries = 0, fraction = 0, fault = null,
+         started_at = null, finished_at = null, queued_at = clock_timestamp()
        where s.workflow_id = $1 and s.state = 'FAILED' returning s.*)
      select ${STEP_JSON} as step from changed s order by s.position`,
     [workflowId],

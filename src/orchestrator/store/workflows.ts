@@ -17,6 +17,8 @@ export interface WorkflowRow {
   readonly charged: bigint;
   /** How often it was debited. */
   readonly charges: number;
+  /** W3C Trace Context of the call that submitted it; null: it had none. */
+  readonly traceparent: string | null;
   /** Microseconds since 1970. */
   readonly createdUs: bigint;
   readonly updatedUs: bigint;
@@ -34,7 +36,7 @@ export type WorkflowWithSteps = WorkflowRow & WorkflowContent;
 
 /** The columns of a row `w` that make a WorkflowRow. */
 export const WORKFLOW_COLUMNS = `
-  w.id, w.owner, w.state, w.last_event_id as "lastEventId", w.charged, w.charges,
+  w.id, w.owner, w.state, w.last_event_id as "lastEventId", w.charged, w.charges, w.traceparent,
   (extract(epoch from w.created_at) * 1000000)::bigint as "createdUs",
   (extract(epoch from w.updated_at) * 1000000)::bigint as "updatedUs"`;
 
@@ -55,6 +57,7 @@ export interface NewWorkflow {
   readonly owner: string | undefined;
   readonly spec: Uint8Array;
   readonly labels: Readonly<Record<string, string>>;
+  readonly traceparent: string | undefined;
   /** Credits that this transaction debits for it. */
   readonly charged: bigint;
 }
@@ -63,10 +66,17 @@ export interface NewWorkflow {
 export async function insertWorkflow(connection: Connection, workflow: NewWorkflow): Promise<WorkflowRow> {
   const { rows } = await connection.query<WorkflowRow>(
     `insert into workflows as w
-       (id, owner, spec, labels, state, last_event_id, charged, charges, created_at, updated_at)
-     select $1, $2, $3, $4, 'QUEUED', 1, $5::bigint, ($5::bigint > 0)::integer, moment, moment from clock_timestamp() as moment
-     returning ${WORKFLOW_COLUMNS}`,
-    [workflow.id, workflow.owner ?? null, workflow.spec, JSON.stringify(workflow.labels), workflow.charged],
+       (id, owner, spec, labels, state, last_event_id, charged, charges, traceparent, created_at, updated_at)
+     select $1, $2, $3, $4, 'QUEUED', 1, $5::bigint, ($5::bigint > 0)::integer, $6, moment, moment
+     from clock_timestamp() as moment returning ${WORKFLOW_COLUMNS}`,
+    [
+      workflow.id,
+      workflow.owner ?? null,
+      workflow.spec,
+      JSON.stringify(workflow.labels),
+      workflow.charged,
+      workflow.traceparent ?? null,
+    ],
   );
   return rows[0]!;
 }

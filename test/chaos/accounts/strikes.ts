@@ -11,7 +11,7 @@ const STRIKE_MS = 20;
 const HEAL_MS = 20_000;
 
 const ENDED: Readonly<Record<(Fault & { kind: 'sessions ended' })['which'], string>> = {
-  one: "application_name = 'foldforge-orchestrator'",
+  one: "application_name like 'foldforge-orchestrator calls %'",
   'in a transaction': "xact_start is not null and state <> 'idle'",
   all: 'true',
 };

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { drawLengths, readContigs } from '../../../src/orchestrator/runners/mock/contigs.ts';
 import { createRandom } from '../../../src/orchestrator/runners/mock/random.ts';
-import { StepFailure } from '../../../src/orchestrator/runners/mock/step-failure.ts';
+import { StepFailure } from '../../../src/orchestrator/runners/step-failure.ts';
 
 const part = fc
   .record({ chain: fc.constantFrom('', 'A', 'b'), first: fc.integer({ min: 1, max: 9 }), more: fc.nat(9) })

@@ -40,5 +40,7 @@ export function createBench(stepSeconds = 0): Bench {
 export function jobOf(tool: Tool, job: Partial<StepJob> = {}): StepJob {
   const { workflowId = 'workflow', stepId = 'step', attempt = 1 } = job;
   const requestId = `${workflowId}/${stepId}#${attempt}`;
-  return { requestId, workflowId, stepId, attempt, tool, params: {}, inputs: {}, ...job };
+  const resources = { gpuType: '', gpuCount: 0, cpuCores: 0, memoryMb: 0, timeoutSeconds: 0 };
+  const plan = { params: {}, resources, traceparent: undefined, inputs: {} };
+  return { requestId, workflowId, stepId, attempt, tool, ...plan, ...job };
 }

@@ -1,11 +1,12 @@
-import { bestBackbone } from './backbone-input.ts';
+import { bestStructure } from '../best-inputs.ts';
+import type { MadeFile } from '../upload.ts';
 import { readText, readWhole } from './params.ts';
 import { writePdb } from './pdb.ts';
 import { paeFile, predict } from './prediction.ts';
 import { createRandom } from './random.ts';
 import { round } from './round.ts';
 import { bestSequence, DEFAULT_SEQUENCE, readSequence } from './sequences.ts';
-import { checkpoints, countOf, type MadeFile, type Simulate } from './simulation.ts';
+import { checkpoints, countOf, type Simulate } from './simulation.ts';
 
 /** One chain, one PDB file and one error matrix a model. */
 export const simulateAf2: Simulate = (params, inputs, seed) => {
@@ -14,7 +15,7 @@ export const simulateAf2: Simulate = (params, inputs, seed) => {
   const given = readText(params, 'sequence');
   const sequence =
     given === undefined ? (bestSequence(inputs) ?? DEFAULT_SEQUENCE) : readSequence(given, 'params.sequence');
-  const aimed = bestBackbone(inputs) !== undefined;
+  const aimed = bestStructure(inputs) !== undefined;
   const passes = models * (recycles + 1);
 
   const makeModel = (index: number): MadeFile[] => {

@@ -1,6 +1,6 @@
-import type { StepFault } from '../runner.ts';
-import { type Params, readFlag, readNumber, readObject, readText, readWhole } from './params.ts';
-import { refuse } from './step-failure.ts';
+import type { Params, StepFault } from '../runner.ts';
+import { refuse } from '../step-failure.ts';
+import { readFlag, readNumber, readObject, readText, readWhole } from './params.ts';
 
 /** What `params.mock` asks of a run. */
 export interface Behaviour {

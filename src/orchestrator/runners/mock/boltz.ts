@@ -1,13 +1,14 @@
-import type { StepOutput } from '../runner.ts';
+import type { Params, StepOutput } from '../runner.ts';
+import { refuse } from '../step-failure.ts';
+import type { MadeFile } from '../upload.ts';
 import { MAX_RESIDUES } from './contigs.ts';
 import { writeMmcif } from './mmcif.ts';
-import { type Params, readObjects, readWhole } from './params.ts';
+import { readObjects, readWhole } from './params.ts';
 import { paeFile, predict } from './prediction.ts';
 import { createRandom } from './random.ts';
 import { round } from './round.ts';
 import { bestSequence, DEFAULT_SEQUENCE, readSequence } from './sequences.ts';
-import { checkpoints, countOf, type MadeFile, type Simulate } from './simulation.ts';
-import { refuse } from './step-failure.ts';
+import { checkpoints, countOf, type Simulate } from './simulation.ts';
 
 interface Chain {
   readonly id: string;

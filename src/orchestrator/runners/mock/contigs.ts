@@ -1,5 +1,5 @@
+import { refuse } from '../step-failure.ts';
 import type { Random } from './random.ts';
-import { refuse } from './step-failure.ts';
 
 export const MAX_RESIDUES = 400;
 const MAX_CHAINS = 26;

@@ -1,6 +1,5 @@
-import { refuse } from './step-failure.ts';
-
-export type Params = Readonly<Record<string, unknown>>;
+import type { Params } from '../runner.ts';
+import { refuse } from '../step-failure.ts';
 
 interface NumberRange {
   readonly min: number;

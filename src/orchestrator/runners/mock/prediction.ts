@@ -1,7 +1,7 @@
+import type { MadeFile } from '../upload.ts';
 import { drawPae, MAX_PAE, meanPae, type PaeMatrix, predictInterfaceTm, predictTm } from './pae.ts';
 import type { Random } from './random.ts';
 import { round } from './round.ts';
-import type { MadeFile } from './simulation.ts';
 import { foldChains, meanPlddt, type Structure } from './structure.ts';
 
 export interface Prediction {

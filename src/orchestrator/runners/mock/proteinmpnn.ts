@@ -1,11 +1,12 @@
+import { bestStructure } from '../best-inputs.ts';
 import type { SequenceRecord } from '../runner.ts';
-import { bestBackbone } from './backbone-input.ts';
+import type { MadeFile } from '../upload.ts';
 import { MAX_RESIDUES } from './contigs.ts';
 import { readNumber, readWhole } from './params.ts';
 import { createRandom } from './random.ts';
 import { round } from './round.ts';
 import { drawSequence } from './sequences.ts';
-import { checkpoints, countOf, type MadeFile, type Simulate } from './simulation.ts';
+import { checkpoints, countOf, type Simulate } from './simulation.ts';
 
 const DEFAULT_LENGTH = 100;
 
@@ -13,7 +14,7 @@ const DEFAULT_LENGTH = 100;
 export const simulateProteinmpnn: Simulate = (params, inputs, seed) => {
   const count = readWhole(params, 'num_sequences', { default: 4, min: 1, max: 64 });
   const temperature = readNumber(params, 'sampling_temp', { min: 0, max: 2 }) ?? 0.1;
-  const backbone = bestBackbone(inputs);
+  const backbone = bestStructure(inputs);
   // A structure of another maker may not say its length.
   const length = Math.min(MAX_RESIDUES, backbone?.metrics.length ?? DEFAULT_LENGTH);
   const sequences = Array.from({ length: count }, (_, i) => designSequence(seed, i + 1, length, temperature));

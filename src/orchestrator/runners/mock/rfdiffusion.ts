@@ -1,9 +1,10 @@
+import type { MadeFile } from '../upload.ts';
 import { drawLengths, readContigs } from './contigs.ts';
 import { readText, readWhole } from './params.ts';
 import { writePdb } from './pdb.ts';
 import { createRandom } from './random.ts';
 import { round } from './round.ts';
-import { checkpoints, countOf, type MadeFile, type Simulate } from './simulation.ts';
+import { checkpoints, countOf, type Simulate } from './simulation.ts';
 import { foldChains, meanPlddt } from './structure.ts';
 
 const CHAIN_IDS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ';

@@ -1,7 +1,8 @@
+import { bestDesignedSequence } from '../best-inputs.ts';
 import type { SequenceRecord, StepOutput } from '../runner.ts';
+import { refuse } from '../step-failure.ts';
 import { MAX_RESIDUES } from './contigs.ts';
 import type { Random } from './random.ts';
-import { refuse } from './step-failure.ts';
 
 /** Ubiquitin: what is folded when nothing else is said. */
 export const DEFAULT_SEQUENCE = 'MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG';
@@ -67,10 +68,7 @@ export function readSequence(text: string, name: string): string {
 
 /** The designed sequence with the lowest global score, or undefined when the inputs have none. */
 export function bestSequence(inputs: readonly StepOutput[]): string | undefined {
-  const [best] = inputs
-    .flatMap((input) => input.sequences)
-    // Equal scores are settled by content: the order of the inputs says nothing.
-    .sort((a, b) => a.globalScore - b.globalScore || (a.fasta < b.fasta ? -1 : 1));
+  const best = bestDesignedSequence(inputs);
   return best && readSequence(residuesOf(best), 'the best designed sequence');
 }
 

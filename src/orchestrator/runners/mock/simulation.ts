@@ -1,13 +1,5 @@
-import type { SequenceRecord, StepOutput } from '../runner.ts';
-import type { Params } from './params.ts';
-
-export interface MadeFile {
-  readonly text: string;
-  readonly contentType: string;
-  /** Without a dot. */
-  readonly extension: string;
-  readonly metrics: Readonly<Record<string, number>>;
-}
+import type { Params, SequenceRecord, StepOutput } from '../runner.ts';
+import type { MadeFile } from '../upload.ts';
 
 /** One run of a tool, planned but not done. */
 export interface Simulation {

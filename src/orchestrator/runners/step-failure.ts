@@ -1,4 +1,4 @@
-import type { StepFault } from '../runner.ts';
+import type { StepFault } from './runner.ts';
 
 /** Carries a fault of the work from where it is noticed to where the outcome is made. */
 export class StepFailure extends Error {
@@ -11,7 +11,9 @@ export class StepFailure extends Error {
   }
 }
 
-/** Parameters that no repetition will make right. */
-export function refuse(code: 'INVALID_ARGUMENT' | 'INVALID_CONTIG' | 'INVALID_SEQUENCE', message: string): StepFailure {
+type Refusal = 'INVALID_ARGUMENT' | 'INVALID_CONTIG' | 'INVALID_SEQUENCE' | 'INVALID_INPUT';
+
+/** Parameters or inputs that no repetition will make right. */
+export function refuse(code: Refusal, message: string): StepFailure {
   return new StepFailure({ code, message, retryable: false });
 }

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
+import { collect, eventually, stateIn } from '../orchestrator/harness.ts';
+import { createReplicas, fanOut, faultsIn, type Replica, whoRuns } from '../orchestrator/replicas.ts';
+import { type ExternalPostgres, startExternalPostgres } from '../support/external-postgres.ts';
+import { startTestObjectStore, type TestObjectStore } from '../support/object-store.ts';
+import { until } from '../support/waiting.ts';
+
+const PICKED_UP_MS = 15_000;
+const LONG = { seconds: 2.5 };
+const STEPS = 6;
+
+describe('an orchestrator that stands still while it runs steps', { concurrency: true }, () => {
+  let postgres: ExternalPostgres;
+  let objectStore: TestObjectStore;
+  let replicas: ReturnType<typeof createReplicas>;
+
+  before(async () => {
+    [postgres, objectStore] = await Promise.all([startExternalPostgres(), startTestObjectStore()]);
+    replicas = createReplicas(objectStore);
+  });
+  after(async () => {
+    await replicas?.close();
+    await objectStore?.close();
+    await postgres?.close();
+  });
+
+  /** Two replicas that run a workflow, one of which is stopped until the other has its steps. */
+  async function pauseOne() {
+    const url = await postgres.createDatabase();
+    const both = await Promise.all([replicas.start(url), replicas.start(url)]);
+    const { id } = await both[0].client.submitWorkflow({ spec: fanOut(STEPS, LONG) });
+    await until('all of them run', async () => (await both[0].inFlight()) + (await both[1].inFlight()) === STEPS);
+    const [paused, other] = (await whoRuns(both)) as [Replica, Replica];
+    const held = await paused.inFlight();
+    paused.kill('SIGSTOP');
+    const pausedAt = performance.now();
+    await eventually(
+      'the other has its steps',
+      async () => (await other.metric('foldforge_reaped_steps_total')) === held,
+      PICKED_UP_MS,
+    );
+    return { id, paused, other, pausedMs: () => performance.now() - pausedAt };
+  }
+
+  async function assertSucceeds(reader: Replica, workflowId: string): Promise<void> {
+    const events = await collect(reader.client.streamWorkflowEvents({ workflowId, replay: true }));
+    assert.deepEqual(faultsIn(events), []);
+    assert.equal(stateIn(events.at(-1)), JobState.SUCCEEDED);
+  }
+
+  /** It is one of two again, and no step has ended twice. */
+  async function assertWorks(paused: Replica, other: Replica): Promise<void> {
+    await eventually('it takes calls', () => paused.isServing());
+    const before = await paused.ended();
+    const steps = 40;
+    const { id } = await paused.client.submitWorkflow({ spec: fanOut(steps, { seconds: 0.1 }, 'proteinmpnn') });
+    await assertSucceeds(paused, id);
+    assert.ok((await paused.ended()) > before, 'it did some of the new steps');
+    assert.equal((await paused.ended()) + (await other.ended()), STEPS + steps, 'each step has ended once');
+  }
+
+  it('records nothing when it comes back in the middle of what another does in its place', async (t) => {
+    const { id, paused, other, pausedMs } = await pauseOne();
+    t.diagnostic(`its steps were taken over after ${(pausedMs() / 1000).toFixed(1)} s`);
+    paused.kill('SIGCONT');
+    await assertSucceeds(other, id);
+    await assertWorks(paused, other);
+  });
+
+  it('goes on with new steps when it comes back long after', async () => {
+    const { id, paused, other, pausedMs } = await pauseOne();
+    await assertSucceeds(other, id);
+    await sleep(Math.max(0, PICKED_UP_MS + 1_000 - pausedMs()));
+    paused.kill('SIGCONT');
+    await assertWorks(paused, other);
+    await assertSucceeds(paused, id);
+  });
+});
