@@ -5,6 +5,8 @@ import { benchArtifacts } from './artifacts.ts';
 import { benchAuth } from './auth.ts';
 import { compareArea, SHORT_COMMIT } from './compare.ts';
 import { type Checkout, openCheckout } from './compare-checkout.ts';
+import { benchGrowth } from './growth.ts';
+import { benchReplicas } from './replicas.ts';
 import { benchSse } from './sse.ts';
 import { benchStart } from './start.ts';
 import { formatReport } from './support/format-report.ts';
@@ -28,6 +30,8 @@ const AREAS: Readonly<Record<string, Area>> = {
   artifacts: benchArtifacts,
   workers: benchWorkers,
   start: benchStart,
+  replicas: benchReplicas,
+  growth: benchGrowth,
 };
 
 // npm run bench -- [area…] [--rounds N] [--quick] [--compare REF]

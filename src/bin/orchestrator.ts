@@ -1,4 +1,5 @@
 import { runApikeyCommand } from '../orchestrator/accounts/apikey-command.ts';
+import { runArtifactsCommand } from '../orchestrator/artifacts-command.ts';
 import {
   ORCHESTRATOR_PREFIX,
   type OrchestratorConfig,
@@ -18,6 +19,7 @@ const CLOSE_DEADLINE_MS = 9_000;
 
 const [subcommand, ...rest] = process.argv.slice(2);
 if (subcommand === 'apikey') await runCommand((found) => runApikeyCommand(rest, found));
+else if (subcommand === 'artifacts') await runCommand((found) => runArtifactsCommand(rest, found));
 else await serve();
 
 async function serve(): Promise<void> {

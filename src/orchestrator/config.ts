@@ -71,6 +71,15 @@ export const orchestratorSettings = {
     max: 36_500,
     fraction: true,
   }),
+  RETAIN_DAYS: number(
+    '0',
+    'days after which a workflow that is over is removed, with all that belongs to it; 0 means never',
+    {
+      min: 0,
+      max: 36_500,
+      fraction: true,
+    },
+  ),
   EXECUTOR_ID: executorId(
     'name of this process, unique among those on one database; empty: host name and a random part',
   ),
@@ -120,6 +129,8 @@ export interface OrchestratorConfig {
   readonly retries: RetryPolicy;
   /** 0 means for ever. */
   readonly eventRetentionDays: number;
+  /** 0 means for ever. */
+  readonly retainDays: number;
   readonly executorId: string;
   readonly logLevel: LogLevel;
 }
@@ -163,6 +174,7 @@ export function readOrchestratorConfig(environment: Environment): OrchestratorCo
       delayMs: values.STEP_RETRY_DELAY_SECONDS,
     },
     eventRetentionDays: values.EVENT_RETENTION_DAYS,
+    retainDays: values.RETAIN_DAYS,
     executorId: values.EXECUTOR_ID || uniqueExecutorId(),
     logLevel: values.LOG_LEVEL,
   };

@@ -2,7 +2,8 @@ import { JobState } from '../gen/foldforge/common/v1/common_pb.ts';
 import type { ListWorkflowsRequest } from '../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 import { invalidArgument } from './errors.ts';
 import type { Queryable } from './store/database.ts';
-import { type ListQuery, listWorkflows, type State, type WorkflowWithSteps } from './store/workflows.ts';
+import { type ListQuery, listWorkflows } from './store/workflow-list.ts';
+import type { State, WorkflowWithSteps } from './store/workflows.ts';
 import { stateOf } from './wire.ts';
 
 const DEFAULT_PAGE_SIZE = 20;

@@ -39,6 +39,8 @@ export interface Metrics {
   readonly stepRuns: () => () => void;
   /** Counts stored events that were deleted because of their age. */
   readonly eventsDeleted: (count: number) => void;
+  /** Counts workflows that were removed because of their age. */
+  readonly workflowsDeleted: (count: number) => void;
 }
 
 /** The metrics that dashboards know by name, in a registry of their own. */
@@ -101,6 +103,12 @@ export function createMetrics(): Metrics {
     help: 'Stored events that were deleted because of their age',
     registers,
   });
+  const deletedWorkflows = new Counter({
+    name: 'foldforge_workflows_deleted_total',
+    help: 'Workflows that were removed because of their age',
+    registers,
+  });
+
   return {
     registry,
     workflowSubmitted: (result) => submissions.inc({ result }),
@@ -123,6 +131,7 @@ export function createMetrics(): Metrics {
       return () => inFlight.dec();
     },
     eventsDeleted: (count) => deletedEvents.inc(count),
+    workflowsDeleted: (count) => deletedWorkflows.inc(count),
   };
 }
 

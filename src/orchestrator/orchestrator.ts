@@ -8,12 +8,14 @@ import { createAcceptance } from './engine/acceptance.ts';
 import { createChangeWorkflow } from './engine/change-workflow.ts';
 import { createEventFeed } from './engine/event-feed.ts';
 import { startEventRetention } from './engine/event-retention.ts';
+import { forgetRuns } from './engine/finished-runs.ts';
 import { startIdempotencyRetention } from './engine/idempotency-retention.ts';
 import { startPresence } from './engine/presence.ts';
 import { createStepQueue } from './engine/step-queue.ts';
 import { createStepRuns } from './engine/step-runs.ts';
 import { createStepTransitions } from './engine/step-transitions.ts';
 import { startStepWorkers } from './engine/step-workers.ts';
+import { startWorkflowRetention } from './engine/workflow-retention.ts';
 import { createWorkflowTransitions } from './engine/workflow-transitions.ts';
 import { createHealth } from './health.ts';
 import { createMetrics, type Metrics, startMetricsServer } from './metrics.ts';
@@ -112,6 +114,7 @@ export async function startOrchestrator(config: OrchestratorConfig, parts: Orche
     };
     const startWorkers = () => startStepWorkers({ databaseUrl, executorId, concurrency, limits, runs, steps, log });
     const workers = await open(takeTurn(database, turn, startWorkers));
+    await open(startWorkflowRetention({ database, days: config.retainDays, forgetRuns, metrics, log }));
     addDatabaseMetrics({
       registry: metrics.registry,
       database: vital,

@@ -38,6 +38,7 @@ describe('the settings of the orchestrator', () => {
       limits: { rfdiffusion: 0, proteinmpnn: 0, boltz: 0, af2: 0 },
       retries: { limit: 0, delayMs: 5_000 },
       eventRetentionDays: 0,
+      retainDays: 0,
       logLevel: 'info',
     });
   });

@@ -132,4 +132,63 @@ export const MIGRATIONS: readonly Migration[] = [
     add column queued_at timestamptz;
   `,
   },
+  {
+    kind: 'expand',
+    sql: `
+  -- Of any length, and so not what an index can hold.
+  create function label_digest(key text, value text) returns uuid language sql immutable strict parallel safe
+    return encode(substring(sha256(convert_to(length(key) || ':' || key || value, 'UTF8')) for 16), 'hex')::uuid;
+
+  -- Each label of each workflow in the order of a list, which an index on the labels themselves does not have.
+  create table workflow_labels (
+    label uuid not null,
+    created_at timestamptz not null,
+    workflow_id text not null,
+    owner text,
+    primary key (label, created_at, workflow_id)
+  );
+  create index workflow_labels_of_owner on workflow_labels (owner, label, created_at, workflow_id);
+
+  -- A program that does not know the table keeps it, too.
+  create function keep_workflow_labels() returns trigger language plpgsql as $$
+  begin
+    if tg_op <> 'INSERT' then
+      delete from workflow_labels l using jsonb_each_text(old.labels) as e
+        where l.label = label_digest(e.key, e.value) and l.created_at = old.created_at and l.workflow_id = old.id;
+    end if;
+    if tg_op <> 'DELETE' then
+      insert into workflow_labels (label, created_at, workflow_id, owner)
+        select label_digest(e.key, e.value), new.created_at, new.id, new.owner from jsonb_each_text(new.labels) as e;
+    end if;
+    return null;
+  end $$;
+  create trigger keep_workflow_labels after insert or delete or update of id, owner, labels, created_at on workflows
+    for each row execute function keep_workflow_labels();
+
+  -- What workflows that were deleted have left in the object store, whether or not others refer to it.
+  create table artifacts_to_delete (
+    uri text primary key,
+    bytes bigint not null,
+    released_at timestamptz not null default clock_timestamp()
+  );
+  `,
+  },
+  {
+    // Apart from the trigger, which nobody can write beside while it is being made.
+    kind: 'expand',
+    sql: `
+  insert into workflow_labels (label, created_at, workflow_id, owner)
+    select label_digest(e.key, e.value), w.created_at, w.id, w.owner
+    from workflows w, jsonb_each_text(w.labels) as e on conflict do nothing;
+  `,
+  },
+  { kind: 'index', name: 'workflows_newest_in_state', on: 'workflows (state, created_at, id)' },
+  { kind: 'index', name: 'workflows_newest_of_owner_in_state', on: 'workflows (owner, state, created_at, id)' },
+  {
+    kind: 'index',
+    name: 'steps_artifacts',
+    on: `steps using gin ((jsonb_path_query_array(output, '$.artifacts[*].uri')) jsonb_path_ops) where output is not null`,
+  },
+  // Of the labels as a whole: lists now walk along workflow_labels.
+  { kind: 'contract', sql: 'drop index workflows_labels' },
 ];

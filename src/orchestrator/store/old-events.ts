@@ -32,8 +32,8 @@ export async function findOldEvents(
   limit: number,
   after: Place = BEFORE_ALL,
 ): Promise<OldEventsPage> {
-  const { rows } = await db.query<Place & { old: boolean }>(
-    `with page as (
+  const { rows } = await db.query<Place & { old: boolean }>({
+    text: `with page as (
        select w.id, w.created_at, ${OVER} and exists (
          select from events e where e.workflow_id = w.id and e.event_id < w.last_event_id) as old
        from workflows w
@@ -43,8 +43,8 @@ export async function findOldEvents(
      select id, (extract(epoch from created_at) * 1000000)::bigint as "createdUs", old from page
      where old or (created_at, id) = (select created_at, id from page order by created_at desc, id desc limit 1)
      order by created_at, id`,
-    [ageMs, limit, after.createdUs, after.id],
-  );
+    values: [ageMs, limit, after.createdUs, after.id],
+  });
   const last = rows.at(-1);
   return {
     workflowIds: rows.filter(({ old }) => old).map(({ id }) => id),
@@ -62,14 +62,14 @@ export async function deleteOldEvents(
   ageMs: number,
   limit: number,
 ): Promise<number> {
-  const { rowCount } = await db.query(
-    `with over as (
+  const { rowCount } = await db.query({
+    text: `with over as (
        select w.id, w.last_event_id from workflows w where w.id = $2 and ${OVER} for update skip locked),
      oldest as (
        select e.event_id from events e join over on e.workflow_id = over.id and e.event_id < over.last_event_id
        order by e.event_id limit $3)
      delete from events e where e.workflow_id = $2 and e.event_id in (select event_id from oldest)`,
-    [ageMs, workflowId, limit],
-  );
+    values: [ageMs, workflowId, limit],
+  });
   return rowCount ?? 0;
 }

@@ -43,12 +43,13 @@ export const WORKFLOW_COLUMNS = `
 // One statement sees one moment: the workflow, its steps and its last event id always fit together.
 const CONTENT = `
   w.spec, (select jsonb_agg(${STEP_JSON} order by s.position) from steps s where s.workflow_id = w.id) as steps`;
-const WITH_STEPS = `${WORKFLOW_COLUMNS}, ${CONTENT}`;
+/** The columns of a row `w` that make a WorkflowWithSteps by `withSteps`. */
+export const WITH_STEPS = `${WORKFLOW_COLUMNS}, ${CONTENT}`;
 
 type ContentJson = { readonly spec: Uint8Array; readonly steps: readonly StepJson[] | null };
-type Joined = WorkflowRow & ContentJson;
+export type Joined = WorkflowRow & ContentJson;
 
-function joined<R extends ContentJson>(row: R): Omit<R, 'steps'> & WorkflowContent {
+export function withSteps<R extends ContentJson>(row: R): Omit<R, 'steps'> & WorkflowContent {
   return { ...row, steps: (row.steps ?? []).map(stepFromJson) };
 }
 
@@ -91,7 +92,7 @@ export async function findWorkflow(
     `select ${WITH_STEPS} from workflows w where w.id = $1 and ($2::text is null or w.owner = $2)`,
     [id, principal ?? null],
   );
-  return rows[0] && joined(rows[0]);
+  return rows[0] && withSteps(rows[0]);
 }
 
 /** Every change of a workflow begins here: the lock puts changes, and so event ids, into one order. */
@@ -109,7 +110,7 @@ export async function lockWorkflow(
 
 export async function readContent(connection: Connection, id: string): Promise<WorkflowContent> {
   const { rows } = await connection.query<ContentJson>(`select ${CONTENT} from workflows w where w.id = $1`, [id]);
-  return joined(rows[0]!);
+  return withSteps(rows[0]!);
 }
 
 /** WorkflowSpec as protobuf bytes. */
@@ -135,48 +136,4 @@ export async function advanceWorkflow(
     [id, state, count],
   );
   return rows[0]!;
-}
-
-export interface ListQuery {
-  readonly principal: string | undefined;
-  readonly state: State | undefined;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly after: { readonly createdUs: bigint; readonly id: string } | undefined;
-  readonly limit: number;
-  /** No workflow is added to specs of this size together; the first one is listed whatever its size. */
-  readonly maxSpecBytes: number;
-}
-
-export interface WorkflowList {
-  readonly workflows: readonly WorkflowWithSteps[];
-  /** Whether there are others after these. */
-  readonly more: boolean;
-}
-
-/** Newest first; `after` is the last workflow of the page before. */
-export async function listWorkflows(db: Queryable, query: ListQuery): Promise<WorkflowList> {
-  // One more than asked for tells whether there is another page.
-  const parameters: unknown[] = [query.limit + 1, query.limit, query.maxSpecBytes];
-  const bind = (value: unknown) => `$${parameters.push(value)}`;
-  const conditions: string[] = ['true'];
-  if (query.principal !== undefined) conditions.push(`w.owner = ${bind(query.principal)}`);
-  if (query.state) conditions.push(`w.state = ${bind(query.state)}`);
-  if (Object.keys(query.labels).length > 0) conditions.push(`w.labels @> ${bind(JSON.stringify(query.labels))}`);
-  if (query.after) {
-    const createdAt = `timestamptz 'epoch' + ${bind(query.after.createdUs)}::bigint * interval '1 microsecond'`;
-    conditions.push(`(w.created_at, w.id) < (${createdAt}, ${bind(query.after.id)})`);
-  }
-  const { rows } = await db.query<Joined & { found: number }>(
-    `with found as (
-       select w.id, w.created_at, octet_length(w.spec) as bytes from workflows w where ${conditions.join(' and ')}
-       order by w.created_at desc, w.id desc limit $1),
-     measured as (
-       select id, row_number() over newest as place, sum(bytes) over newest - bytes as bytes_before from found
-       window newest as (order by created_at desc, id desc))
-     select ${WITH_STEPS}, (select count(*)::integer from found) as found
-     from measured m join workflows w on w.id = m.id
-     where m.place <= $2 and (m.place = 1 or m.bytes_before < $3) order by m.place`,
-    parameters,
-  );
-  return { workflows: rows.map(({ found: _, ...row }) => joined(row)), more: (rows[0]?.found ?? 0) > rows.length };
 }
