@@ -24,37 +24,7 @@ export interface DatabaseMetricsParts {
  */
 export function addDatabaseMetrics({ registry, database, pools, log }: DatabaseMetricsParts): void {
   const registers = [registry];
-  const entries = new Gauge({
-    name: 'foldforge_queue_entries',
-    help: 'Steps that can run or do, by queue and state, of all orchestrators on this database together',
-    labelNames: ['queue', 'state'],
-    registers,
-    collect: () => read(),
-  });
-  const alive = new Gauge({
-    name: 'foldforge_orchestrators_alive',
-    help: 'Orchestrators on this database that have lately said that they are alive',
-    registers,
-  });
-  let readAt = Number.NEGATIVE_INFINITY;
-
-  async function read(): Promise<void> {
-    if (performance.now() - readAt < FRESH_MS) return;
-    try {
-      const [depths, live] = await inTime(
-        Promise.all([readQueueDepths(database.pool), countLiveExecutors(database.pool)]),
-      );
-      entries.reset();
-      for (const { queue, state, entries: count } of depths) entries.set({ queue, state }, count);
-      alive.set(live);
-      readAt = performance.now();
-    } catch (error) {
-      log.warn({ err: error }, 'the queues could not be counted');
-      entries.reset();
-      alive.remove();
-    }
-  }
-
+  // Before those that ask the database, so that a scrape does not find its own questions waiting.
   new Gauge({
     name: 'foldforge_database_connections',
     help: 'Connections to the database, by what they are for and whether they are in use',
@@ -76,6 +46,46 @@ export function addDatabaseMetrics({ registry, database, pools, log }: DatabaseM
       for (const [pool, { waitingCount }] of Object.entries(pools)) this.set({ pool }, waitingCount);
     },
   });
+  const entries = new Gauge({
+    name: 'foldforge_queue_entries',
+    help: 'Steps that can run or do, by queue and state, of all orchestrators on this database together',
+    labelNames: ['queue', 'state'],
+    registers,
+    collect: () => read(),
+  });
+  const alive = new Gauge({
+    name: 'foldforge_orchestrators_alive',
+    help: 'Orchestrators on this database that have lately said that they are alive',
+    registers,
+    collect: () => read(),
+  });
+  let readAt = Number.NEGATIVE_INFINITY;
+  let reading: Promise<void> | undefined;
+
+  /** Each metric of a scrape waits for the same answer: one that does not is told as it was at the scrape before. */
+  function read(): Promise<void> {
+    reading ??= ask().finally(() => {
+      reading = undefined;
+    });
+    return reading;
+  }
+
+  async function ask(): Promise<void> {
+    if (performance.now() - readAt < FRESH_MS) return;
+    try {
+      const [depths, live] = await inTime(
+        Promise.all([readQueueDepths(database.pool), countLiveExecutors(database.pool)]),
+      );
+      entries.reset();
+      for (const { queue, state, entries: count } of depths) entries.set({ queue, state }, count);
+      alive.set(live);
+      readAt = performance.now();
+    } catch (error) {
+      log.warn({ err: error }, 'the queues could not be counted');
+      entries.reset();
+      alive.remove();
+    }
+  }
 }
 
 async function inTime<T>(work: Promise<T>): Promise<T> {
