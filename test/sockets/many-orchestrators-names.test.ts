@@ -19,6 +19,9 @@ const RESOLVE_MS = 100;
 const OPEN = 'open';
 
 const OTHER_NAME = 'other.test';
+/** Its resolver says nothing until the test lets it. */
+const SLOW_NAME = 'slow.test';
+let slowAnswer: Promise<void> = Promise.resolve();
 
 /** What the name has now, what the other one has, and how often the first was asked for. */
 let addresses: readonly string[] = [];
@@ -44,6 +47,7 @@ async function startScene(test: TestContext, names: readonly string[] = [NAME]) 
     );
   const first = await serveOn(HOSTS[0], 0);
   const servers = [first, ...(await Promise.all(HOSTS.slice(1).map((host) => serveOn(host, first.port))))];
+  const told: string[] = [];
   let counts: AddressCounts = { up: 0, down: 0, ejected: 0 };
   const transport = await createTransport('direct', {
     endpoint: names.map((name) => `dns:///${name}:${first.port}`).join(','),
@@ -56,6 +60,10 @@ async function startScene(test: TestContext, names: readonly string[] = [NAME]) 
       },
       onLeftOut() {},
       onBack() {},
+      onUnreachable: (address) => told.push(`cannot be reached: ${address}`),
+      onReached: (address) => told.push(`reached: ${address}`),
+      onUnresolved: (name) => told.push(`not found: ${name}`),
+      onResolved: (name) => told.push(`found: ${name}`),
       onRetry() {},
     },
   });
@@ -69,6 +77,11 @@ async function startScene(test: TestContext, names: readonly string[] = [NAME]) 
     left,
     get: (workflowId: string) => getWorkflow({ workflowId }),
     counts: () => counts,
+    /** What the gateway's log would have. */
+    told,
+    port: first.port,
+    /** Nobody listens there any more. */
+    end: (host: string) => servers[HOSTS.indexOf(host as (typeof HOSTS)[number])]!.close(),
     /** How many of so many calls each host was asked for. */
     async share(times: number): Promise<Record<string, number>> {
       served.clear();
@@ -83,7 +96,8 @@ async function startScene(test: TestContext, names: readonly string[] = [NAME]) 
 describe('orchestrators behind a name whose addresses change', { skip: process.platform !== 'linux' }, () => {
   before(() => {
     mock.method(dns, 'lookup', async (name: string) => {
-      assert.ok(name === NAME || name === OTHER_NAME, name);
+      if (name === SLOW_NAME) await slowAnswer;
+      assert.ok(name === NAME || name === OTHER_NAME || name === SLOW_NAME, name);
       if (name === NAME) lookups++;
       const now = name === NAME ? addresses : otherAddresses;
       if (now.length === 0) throw Object.assign(new Error(`getaddrinfo ENOTFOUND ${name}`), { code: 'ENOTFOUND' });
@@ -165,6 +179,43 @@ describe('orchestrators behind a name whose addresses change', { skip: process.p
       return scene.counts().up === 3;
     });
     assert.deepEqual(await scene.share(30), { [HOSTS[0]]: 10, [HOSTS[1]]: 10, [HOSTS[2]]: 10 });
+  });
+
+  it('are asked while another name is still being looked up', async (test) => {
+    addresses = HOSTS.slice(0, 1);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    slowAnswer = promise;
+    test.after(() => resolve());
+    const scene = await startScene(test, [NAME, SLOW_NAME]);
+    assert.equal((await within('the answer', scene.get('a'), 2_000)).id, 'a');
+    assert.deepEqual(scene.told, []);
+  });
+
+  it('are told of when their name or they themselves are gone, once, and when they are back', async (test) => {
+    addresses = HOSTS.slice(0, 2);
+    otherAddresses = [];
+    const scene = await startScene(test, [NAME, OTHER_NAME]);
+    await until('both are asked', async () => {
+      await scene.get('a');
+      return scene.counts().up === 2;
+    });
+    assert.deepEqual(scene.told, [`not found: ${OTHER_NAME}`]);
+    await scene.end(HOSTS[1]);
+    const before = lookups;
+    await until('its loss is told, and names were looked up again', async () => {
+      await scene.get('a');
+      return scene.told.length > 1 && lookups >= before + 2;
+    });
+    otherAddresses = HOSTS.slice(2, 3);
+    await until('the other name has one', async () => {
+      await scene.get('a');
+      return scene.counts().up === 2;
+    });
+    assert.deepEqual(scene.told, [
+      `not found: ${OTHER_NAME}`,
+      `cannot be reached: ${HOSTS[1]}:${scene.port}`,
+      `found: ${OTHER_NAME}`,
+    ]);
   });
 
   it('are not asked for by a gateway that has nothing to do', async (test) => {

@@ -17,6 +17,10 @@ export function createAddressObserver({
     onLeftOut: (address, forMs) =>
       log.warn({ address, out_ms: forMs }, 'an orchestrator is left out: it answers badly'),
     onBack: (address) => log.info({ address }, 'an orchestrator that was left out is asked again'),
+    onUnreachable: (address, error) => log.warn({ address, err: error }, 'an orchestrator cannot be reached'),
+    onReached: (address) => log.info({ address }, 'an orchestrator is reached again'),
+    onUnresolved: (host, error) => log.warn({ host, err: error }, "an orchestrator's name cannot be looked up"),
+    onResolved: (host) => log.info({ host }, "an orchestrator's name is found again"),
     onRetry: (method) => metrics.upstreamRetries.inc({ method }),
   };
 }

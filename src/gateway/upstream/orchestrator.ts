@@ -32,9 +32,19 @@ export type Orchestrator = Awaited<ReturnType<typeof createOrchestrator>>;
 export async function createOrchestrator({ transport, observer, ...parts }: OrchestratorParts) {
   const options = { ...parts, readMaxBytes: READ_MAX_BYTES, standings: createStandings() };
   const unaryTransport = await createTransport(transport, { ...options, observer });
-  // Its addresses are those of the other one: they would be counted twice.
+  // Its addresses are those of the other one: they would be counted and told of twice.
   const { onRetry, onLeftOut, onBack } = observer;
-  const streamObserver = { onRetry, onLeftOut, onBack, onCounts() {} };
+  const ignore = () => {};
+  const streamObserver: TransportObserver = {
+    onRetry,
+    onLeftOut,
+    onBack,
+    onCounts: ignore,
+    onUnreachable: ignore,
+    onReached: ignore,
+    onUnresolved: ignore,
+    onResolved: ignore,
+  };
   const streamTransport = await createTransport(transport, { ...options, observer: streamObserver });
   const unary = createClient(OrchestratorService, unaryTransport);
   const streams = createClient(OrchestratorService, streamTransport);

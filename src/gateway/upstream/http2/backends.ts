@@ -23,6 +23,12 @@ export interface AddressObserver {
   onLeftOut(address: string, forMs: number): void;
   /** It is asked again. */
   onBack(address: string): void;
+  /** An address could not be connected; told once until it can. */
+  onUnreachable(address: string, error: Error): void;
+  onReached(address: string): void;
+  /** A name cannot be looked up; told once until it can. */
+  onUnresolved(name: string, error: Error): void;
+  onResolved(name: string): void;
 }
 
 export interface BackendsOptions {
@@ -44,7 +50,23 @@ interface Callbacks extends Omit<BackendParts, 'address' | 'authority' | 'standi
 /** The addresses of all endpoints, as their names have them and their answers deserve. */
 export function createBackends(options: BackendsOptions, { onResolved, ...callbacks }: Callbacks) {
   const { endpoints, observer, tryOut = async () => true, standings = createStandings() } = options;
-  const resolver = createResolver(endpoints);
+  const resolver = createResolver(endpoints, {
+    onFound(addresses) {
+      if (isClosed) return;
+      adopt(addresses);
+      onResolved();
+    },
+    onFailure(name, error) {
+      if (isClosed || unresolved.has(name)) return;
+      unresolved.add(name);
+      observer?.onUnresolved(name, error);
+    },
+    onSuccess(name) {
+      if (unresolved.delete(name) && !isClosed) observer?.onResolved(name);
+    },
+  });
+  const unresolved = new Set<string>();
+  const unreachable = new Set<Backend>();
   const isShared = sharedAuthority(endpoints) !== undefined;
   let current: readonly Backend[] = [];
   /** Those that have lost their names, and may still have streams. */
@@ -67,10 +89,7 @@ export function createBackends(options: BackendsOptions, { onResolved, ...callba
       ageNames();
       onResolved(error);
     };
-    resolver.resolve().then((addresses) => {
-      if (!isClosed) adopt(addresses);
-      settle();
-    }, settle);
+    resolver.resolve().then(() => settle(), settle);
   }
 
   /** From some time on, whoever uses the names has them looked up again. */
@@ -88,6 +107,7 @@ export function createBackends(options: BackendsOptions, { onResolved, ...callba
     for (const [key, backend] of known) {
       if (current.includes(backend)) continue;
       standings.release(key);
+      unreachable.delete(backend);
       retired.add(backend);
       backend.retire();
     }
@@ -103,9 +123,20 @@ export function createBackends(options: BackendsOptions, { onResolved, ...callba
   function count(): void {
     for (const backend of retired) if (backend.isOver()) retired.delete(backend);
     if (!observer || isClosed) return;
+    for (const backend of current) tellReach(backend, observer);
     const down = current.filter(isDown).length;
     const ejected = current.filter((backend) => !isDown(backend) && isOut(backend)).length;
     observer.onCounts({ up: current.length - down - ejected, down, ejected });
+  }
+
+  function tellReach(backend: Backend, { onUnreachable, onReached }: AddressObserver): void {
+    const { host, port } = backend.address;
+    if (!isDown(backend)) {
+      if (unreachable.delete(backend)) onReached(formatHost(host, port));
+    } else if (backend.lastError && !unreachable.has(backend)) {
+      unreachable.add(backend);
+      onUnreachable(formatHost(host, port), backend.lastError);
+    }
   }
 
   function judge(backend: Backend, verdict: Verdict): void {
