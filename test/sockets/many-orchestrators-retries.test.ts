@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
+import { mintToken } from '../../src/shared/checksummed-token.ts';
 import { type FakeOrchestrator, refusal } from '../support/fake-orchestrator.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import {
@@ -29,6 +31,7 @@ describe('a call that one of two orchestrators refuses as UNAVAILABLE', () => {
     orchestrators.put('wf-1', JobState.FAILED);
     gateway = await startTestGateway({
       ORCHESTRATOR_ENDPOINT: orchestrators.endpoint,
+      API_KEYS_ENABLED: 'true',
       ORCHESTRATOR_RPC_TIMEOUT_SECONDS: String(TIMEOUT_MS / 1000),
     });
   });
@@ -68,6 +71,15 @@ describe('a call that one of two orchestrators refuses as UNAVAILABLE', () => {
       assert.deepEqual(await countedCalls(rpc, act), { status: 200, calls: [1, 1] });
     });
   }
+
+  it('is made once more, at the other one: authenticateApiKey', async () => {
+    const token = mintToken('ffk');
+    const key = { principal: 'alice', limit: 0n, used: 0n };
+    for (const index of [0, 1]) orchestrators.at(index).keys.set(createHash('sha256').update(token).digest('hex'), key);
+    failFirst('authenticateApiKey');
+    const act = () => gateway.request('/v1/workflows', { headers: { Authorization: `Bearer ${token}` } });
+    assert.deepEqual(await countedCalls('authenticateApiKey', act), { status: 200, calls: [1, 1] });
+  });
 
   it('is made no third time', async () => {
     for (const index of [0, 1]) orchestrators.at(index).onCall('getWorkflow', unavailable);

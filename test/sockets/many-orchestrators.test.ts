@@ -6,7 +6,7 @@ import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
 import { startBlackhole } from '../support/blackhole.ts';
 import { startTestGateway } from '../support/gateway.ts';
 import { listenOnLoopback } from '../support/loopback.ts';
-import { startManyOrchestrators, untilEndpoints } from '../support/many-orchestrators.ts';
+import { readEndpointCounts, startManyOrchestrators, untilEndpoints } from '../support/many-orchestrators.ts';
 import { until } from '../support/waiting.ts';
 
 const ID = 'wf-1';
@@ -161,6 +161,8 @@ describe('a gateway to several orchestrators', () => {
     for (let index = 0; index < 20; index++) assert.equal((await gateway.request(PATH)).status, 503);
     const counts = orchestrators.counts('getWorkflow');
     assert.equal(counts[0]! + counts[1]!, 40, 'each is tried once more');
+    // One may stand in for the other, however badly: calls reach them either way, so the count alone can tell.
+    assert.deepEqual(await readEndpointCounts(gateway), { up: 1, down: 0, ejected: 1 });
     for (const index of [0, 1]) orchestrators.at(index).clearFaults();
     for (let index = 0; index < 20; index++) assert.equal((await gateway.request(PATH)).status, 200);
   });

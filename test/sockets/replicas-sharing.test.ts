@@ -17,7 +17,7 @@ import { startTestObjectStore, type TestObjectStore } from '../support/object-st
 import { until } from '../support/waiting.ts';
 
 /** Until a run stops whose workflow was cancelled elsewhere: the engine asks once in a second. */
-const STOP_MS = 1_500;
+const STOP_MS = 3_000;
 
 describe('two orchestrators on one database', () => {
   let postgres: ExternalPostgres;

@@ -78,7 +78,7 @@ export async function startFakeOrchestrator({
   async function enter(rpc: RpcName, request: unknown, context: HandlerContext): Promise<string> {
     calls.push({ rpc, request, headers: context.requestHeader, timeoutMs: context.timeoutMs() });
     changed.emit('call');
-    await faults.get(rpc)?.();
+    await untilLeft(faults.get(rpc)?.(), context.signal);
     return context.requestHeader.get('ff-principal') ?? '';
   }
 
@@ -384,3 +384,12 @@ export function refusal(
 
 /** The element at `position`, from 0 for the first to just below 1 for the last. */
 const at = <T>(list: readonly T[], position: number): T | undefined => list[Math.floor(position * list.length)];
+
+/** A call whose caller has gone away ends: the server would keep the process for as long as its deadline. */
+async function untilLeft(fault: unknown, signal: AbortSignal): Promise<void> {
+  const left = Promise.withResolvers<never>();
+  const leave = () => left.reject(signal.reason);
+  if (signal.aborted) leave();
+  signal.addEventListener('abort', leave, { once: true });
+  await Promise.race([fault, left.promise]).finally(() => signal.removeEventListener('abort', leave));
+}

@@ -61,8 +61,8 @@ export async function createStepQueue({ databaseUrl, database, limits, log }: St
           appVersion: VERSION,
           priority: Math.min(turn, LAST_TURN),
           queuePartitionKey,
-          // In whole seconds: the engine cannot store a part of a millisecond, and looks once a second.
-          ...(delayMs > 0 && { delaySeconds: Math.ceil(delayMs / 1000) }),
+          // In eighths of a second, which are whole milliseconds: the engine cannot store a part of one.
+          ...(delayMs > 0 && { delaySeconds: Math.ceil(delayMs / 125) / 8 }),
         },
         ref,
       );
