@@ -103,9 +103,7 @@ export async function startOrchestrator(config: OrchestratorConfig, parts: Orche
     const change = createChangeWorkflow(database);
     const steps = createStepTransitions({ change, queue, billing, retries, metrics });
     const runs = createStepRuns({ steps, runner, metrics, log });
-    const presence = await open(
-      startPresence({ database: vital, executorId, abandonRuns: runs.abandon, metrics, log }),
-    );
+    const presence = await open(startPresence({ database: vital, executorId, seizeRuns: runs.seize, metrics, log }));
     // Two that set up the engine's own schema at the same time would deadlock.
     const turn = {
       lock: STARTUP_LOCK,

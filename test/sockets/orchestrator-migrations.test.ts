@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
 import { type Database, openDatabase } from '../../src/orchestrator/store/database.ts';
+import { holdExecutorLock } from '../../src/orchestrator/store/executor-lock.ts';
 import { migrate } from '../../src/orchestrator/store/migrate.ts';
 import { MIGRATIONS, type Migration } from '../../src/orchestrator/store/migrations.ts';
 import { createLog } from '../../src/shared/log.ts';
@@ -202,6 +203,27 @@ describe('the schema', { concurrency: true }, () => {
     await migrate(database, log, later);
     assert.deepEqual(await versions(database), upTo(known + 3));
     assert.equal(await has('ledger'), false);
+  });
+
+  it('loses nothing either that a program uses which is on no list yet', async () => {
+    const url = await postgres.createDatabase();
+    const database = await open(url);
+    const listless = MIGRATIONS.slice(0, 2);
+    await migrate(database, createLog('test', 'silent'), listless);
+    const log = createLog('test', 'silent');
+    const lock = await holdExecutorLock({ databaseUrl: url, executorId: 'older', waitMs: 0, onTaken: () => {}, log });
+    const contracts = upTo(MIGRATIONS.length).filter((version) => MIGRATIONS[version - 1]!.kind === 'contract');
+    try {
+      await migrate(database, log);
+      assert.deepEqual(
+        await versions(database),
+        upTo(MIGRATIONS.length).filter((version) => !contracts.includes(version)),
+      );
+    } finally {
+      await lock.close();
+    }
+    await migrate(database, log);
+    assert.deepEqual(await versions(database), upTo(MIGRATIONS.length));
   });
 
   it('is only ever added to by what is meant to be added', () => {

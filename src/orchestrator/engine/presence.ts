@@ -24,8 +24,8 @@ export interface PresenceParts {
   /** With connections that nothing else waits for. */
   readonly database: Database;
   readonly executorId: string;
-  /** Called after others have taken what this executor was running: its runs are in vain. */
-  readonly abandonRuns: () => void;
+  /** Called when others may have what this executor is running; what it answers stops those runs, which are in vain. */
+  readonly seizeRuns: () => () => void;
   readonly metrics: Pick<Metrics, 'stepsReaped'>;
   readonly log: Log;
 }
@@ -36,7 +36,7 @@ export type Presence = Awaited<ReturnType<typeof startPresence>>;
  * Tells the other replicas that this one is alive, and takes over what dead ones were running: within 8 + 2 s, after
  * their last sign of life. A wrong guess costs a run that is done twice; only one of the two can record anything.
  */
-export async function startPresence({ database, executorId, abandonRuns, metrics, log }: PresenceParts) {
+export async function startPresence({ database, executorId, seizeRuns, metrics, log }: PresenceParts) {
   const { pool } = database;
   let lastBeatAt = performance.now();
   let steadySince = lastBeatAt;
@@ -44,7 +44,9 @@ export async function startPresence({ database, executorId, abandonRuns, metrics
   async function sayAlive(): Promise<void> {
     if (!(await beat(pool, executorId))) {
       log.warn({ executor_id: executorId }, 'was taken for dead: giving up what it was running');
-      // First of all, for only then nothing can be recorded of the runs that are abandoned.
+      // Not what begins once the entries are released, for that has a good token: that it was stopped would be recorded.
+      const abandonRuns = seizeRuns();
+      // First, for only then nothing can be recorded of the runs that are abandoned.
       await releaseEntries(pool, executorId);
       abandonRuns();
       await enrolExecutor(pool, executorId, MIGRATIONS.length);

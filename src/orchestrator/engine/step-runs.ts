@@ -21,8 +21,8 @@ export interface StepRuns {
   readonly commit: (ref: StepRef, outcome: StepOutcome) => Promise<void>;
   /** Tells those of the steps that run in this process to stop, sooner than the queue would. */
   readonly cancel: (workflowId: string, steps: readonly Pick<StepRow, 'stepId' | 'attempt'>[]) => void;
-  /** Stops every run that goes on: others have them now, and what they answer is not recorded. */
-  readonly abandon: () => void;
+  /** Notes which runs go on. What is answered stops those, and none that has begun since. */
+  readonly seize: () => () => void;
   /** Aborts every run, which then never ends, so that another start finds it unfinished; waits for the runners. */
   readonly stop: (timeoutMs: number) => Promise<void>;
 }
@@ -150,8 +150,11 @@ export function createStepRuns({ steps, runner, metrics, log }: StepRunsParts): 
     for (const step of cancelledSteps) superseding.get(requestIdOf({ workflowId, ...step }))?.abort();
   };
 
-  function abandon(): void {
-    for (const superseded of superseding.values()) superseded.abort();
+  function seize(): () => void {
+    const seized = [...superseding.values()];
+    return () => {
+      for (const superseded of seized) superseded.abort();
+    };
   }
 
   async function stop(timeoutMs: number): Promise<void> {
@@ -159,7 +162,7 @@ export function createStepRuns({ steps, runner, metrics, log }: StepRunsParts): 
     await Promise.race([Promise.all(working), sleep(timeoutMs, undefined, { ref: false })]);
   }
 
-  return { run, commit, cancel, abandon, stop };
+  return { run, commit, cancel, seize, stop };
 }
 
 function logFieldsOf({ workflowId, stepId, attempt }: StepRef) {

@@ -2,7 +2,7 @@ import { DBOS } from '@dbos-inc/dbos-sdk';
 import pg from 'pg';
 import type { Log } from '../../shared/log.ts';
 import type { ToolLimits } from '../config.ts';
-import { IDLE_IN_TRANSACTION_MS } from '../store/database.ts';
+import { IDLE_IN_TRANSACTION_MS, isSilence, KEEPALIVE_DELAY_MS, QUERY_TIMEOUT_MS } from '../store/database.ts';
 import { PreparingClient } from '../store/preparing-client.ts';
 import { sessionName } from '../store/session-name.ts';
 import { APPLICATION, allQueues, createDbosLog, QUEUE, STEP_WORKFLOW, VERSION } from './dbos.ts';
@@ -98,7 +98,14 @@ class EngineClient extends PreparingClient {
   // biome-ignore lint/suspicious/noExplicitAny: pg declares eight forms, which are all passed on.
   override query(...args: any[]): any {
     const isClaim = args[0] === 'BEGIN ISOLATION LEVEL REPEATABLE READ';
-    return super.query(...(isClaim ? ['BEGIN ISOLATION LEVEL SERIALIZABLE', ...args.slice(1)] : args));
+    const answer = super.query(...(isClaim ? ['BEGIN ISOLATION LEVEL SERIALIZABLE', ...args.slice(1)] : args));
+    // The engine would give such a connection back as a good one, and be silenced by it again and again.
+    if (answer instanceof Promise) answer.catch((error) => this.#closeWhenSilent(error));
+    return answer;
+  }
+
+  #closeWhenSilent(error: Error): void {
+    if (isSilence(error)) (this as unknown as { connection: pg.Connection }).connection.stream.destroy();
   }
 }
 
@@ -113,6 +120,11 @@ function openPool(databaseUrl: string, executorId: string, log: Log): pg.Pool {
     max: POOL_SIZE,
     application_name: sessionName('engine', executorId),
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
+    // A connection may be lost without a word, as when another server takes the place of this one.
+    query_timeout: QUERY_TIMEOUT_MS,
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEPALIVE_DELAY_MS,
   });
   pool.on('connect', (client) =>
     client.on('error', (error) => log.debug({ err: error }, 'lost a connection of the engine')),

@@ -24,7 +24,7 @@ const types = {
 } as pg.CustomTypesConfig;
 
 // Longer than the server's own bound, which a server that is gone does not keep.
-const QUERY_TIMEOUT_MS = 25_000;
+export const QUERY_TIMEOUT_MS = 12_000;
 /** A process that stands still in the middle of a transaction keeps its locks for so long. */
 export const IDLE_IN_TRANSACTION_MS = 5_000;
 /** Whoever waits for a lock keeps one of few connections from others: it gives way, and tries again. */
@@ -61,7 +61,7 @@ export async function openDatabase(
     max: connections,
     types,
     connectionTimeoutMillis: 5_000,
-    statement_timeout: 20_000,
+    statement_timeout: 10_000,
     query_timeout: QUERY_TIMEOUT_MS,
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
     lock_timeout: lockTimeoutMs,
@@ -117,6 +117,11 @@ const AWAY_CODES =
   /^(08...|53...|57...|40001|40P01|55P03|25P03|ECONN(REFUSED|RESET|ABORTED)|EPIPE|ENOENT|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN)$/;
 const AWAY_MESSAGES =
   /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection)/;
+
+/** Whether a query had no answer in time. What comes over its connection from then on cannot be told apart. */
+export function isSilence(error: unknown): boolean {
+  return (error as { message?: unknown }).message === 'Query read timeout';
+}
 
 /** Whether the database could not answer just now, as opposed to having refused what it was asked. */
 export function isDatabaseAway(error: unknown): boolean {

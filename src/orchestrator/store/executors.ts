@@ -33,10 +33,18 @@ export async function dismissExecutor(db: Queryable, id: string): Promise<void> 
   await db.query('delete from executors where id = $1', [id]);
 }
 
-/** Whether a replica is alive whose program does not know migration `schemaVersion`. */
+/**
+ * Whether a replica is alive whose program does not know migration `schemaVersion`: one that is listed, or that holds the
+ * lock of an executor and is on no list, as those are that do not know of the list.
+ */
 export async function hasExecutorsOlderThan(db: Queryable, schemaVersion: number): Promise<boolean> {
   const { rows } = await db.query<{ found: boolean }>(
-    `select exists (select from executors where schema_version < $1 and beat_at > now() - ${TTL}) as found`,
+    `select exists (select from executors where schema_version < $1 and beat_at > now() - ${TTL})
+       or exists (
+         select from pg_locks l join pg_database d on d.oid = l.database
+         where d.datname = current_database() and l.locktype = 'advisory' and l.granted
+           and l.classid::bigint = ${LOCK_SPACE}
+           and not exists (select from executors e where hashtext(e.id)::bigint & 4294967295 = l.objid::bigint)) as found`,
     [schemaVersion],
   );
   return rows[0]!.found;
@@ -66,9 +74,16 @@ export async function findDeadExecutors(db: Queryable): Promise<string[]> {
   return rows.map(({ id }) => id);
 }
 
-/** Ends the transactions of a dead executor that stands still or is cut off: the server would keep their locks. */
+/**
+ * Ends the transactions of a dead executor that stands still or is cut off: the server would keep their locks. Sessions
+ * that are younger than its last sign of life may be those of a process that is being started under the same name.
+ */
 export async function endSessionsOf(db: Queryable, id: string): Promise<void> {
-  await db.query(`select pg_terminate_backend(pid) from pg_stat_activity where ${IS_SESSION_OF}`, [id]);
+  await db.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity join executors e on e.id = $1
+     where ${IS_SESSION_OF} and backend_start < e.beat_at`,
+    [id],
+  );
 }
 
 /**

@@ -21,7 +21,8 @@ const patiently = (text: string, values: readonly unknown[] = []) => ({
 const TABLE_WAIT_MS = 2_000;
 const TABLE_TRIES = 60;
 const TABLE_PAUSE_MS = 500;
-const LOCK_NOT_AVAILABLE = '55P03';
+/** SQLSTATE: lock_not_available, deadlock_detected. */
+const GAVE_WAY = new Set(['55P03', '40P01']);
 
 /** Whether any version of the program has been here. */
 export async function hasSchema({ pool }: Pick<Database, 'pool'>): Promise<boolean> {
@@ -89,8 +90,9 @@ async function apply(connection: Connection, version: number, migration: Migrati
       await connection.query('commit');
       return;
     } catch (error) {
-      await connection.query('rollback');
-      if ((error as { code?: string }).code !== LOCK_NOT_AVAILABLE || tries === TABLE_TRIES) throw error;
+      // Whatever becomes of it, the first error is the one that tells.
+      await connection.query('rollback').catch(() => {});
+      if (!GAVE_WAY.has(String((error as { code?: string }).code)) || tries === TABLE_TRIES) throw error;
       await sleep(TABLE_PAUSE_MS);
     }
   }

@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { openDatabase } from '../../src/orchestrator/store/database.ts';
+import { endSessionsOf, enrolExecutor } from '../../src/orchestrator/store/executors.ts';
+import { migrate } from '../../src/orchestrator/store/migrate.ts';
+import { MIGRATIONS } from '../../src/orchestrator/store/migrations.ts';
+import { sessionName } from '../../src/orchestrator/store/session-name.ts';
+import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
+
+describe('the sessions of a dead executor', () => {
+  let postgres: TestPostgres;
+  before(async () => {
+    postgres = await startTestPostgres();
+  });
+  after(() => postgres?.close());
+
+  it('are ended, but not those of a process that is being started under its name', async () => {
+    const url = await postgres.createDatabase();
+    const name = sessionName('calls', 'pod-0');
+    const reaper = await openDatabase(url, () => {});
+    const dead = await openDatabase(url, () => {}, { name });
+    const opened = [reaper, dead];
+    try {
+      await migrate(reaper);
+      const held = await dead.pool.connect();
+      await enrolExecutor(reaper.pool, 'pod-0', MIGRATIONS.length);
+      const fresh = await openDatabase(url, () => {}, { name });
+      opened.push(fresh);
+      const young = await fresh.pool.connect();
+      try {
+        await endSessionsOf(reaper.pool, 'pod-0');
+        await assert.rejects(held.query('select 1'), /terminat|connection error/);
+        await young.query('select 1');
+      } finally {
+        for (const connection of [held, young]) connection.release(true);
+      }
+    } finally {
+      await Promise.all(opened.map((database) => database.close()));
+    }
+  });
+});
