@@ -13,7 +13,7 @@ export type Program = ReturnType<typeof startProgram>;
 
 interface ProgramOptions {
   readonly args?: readonly string[];
-  /** The settings; of the test's own environment only PATH, HOME and TMPDIR are passed on. */
+  /** The settings; of the test's own environment only PATH, HOME, TMPDIR and Node's cache of compiled code are passed on. */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly uid?: number;
@@ -21,8 +21,9 @@ interface ProgramOptions {
 
 /** Runs one of the programs in src/bin as a process of its own. It is killed with the test, if not before. */
 export function startProgram(name: string, { args = [], env = {}, cwd = ROOT, uid }: ProgramOptions = {}) {
-  const { PATH, HOME, TMPDIR } = process.env;
-  const inherited = Object.fromEntries(Object.entries({ PATH, HOME, TMPDIR }).filter(([, value]) => value));
+  const { PATH, HOME, TMPDIR, NODE_COMPILE_CACHE } = process.env;
+  const passedOn = Object.entries({ PATH, HOME, TMPDIR, NODE_COMPILE_CACHE });
+  const inherited = Object.fromEntries(passedOn.filter(([, value]) => value));
   const child = spawn(process.execPath, [`${ROOT}src/bin/${name}.ts`, ...args], {
     cwd,
     env: { ...inherited, ...env },
