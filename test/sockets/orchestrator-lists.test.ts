@@ -3,7 +3,14 @@ import { after, before, describe, it } from 'node:test';
 import { Code } from '@connectrpc/connect';
 import pg from 'pg';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
-import { as, createScriptedRunner, refusal, specOf, startTestOrchestrator } from '../orchestrator/harness.ts';
+import {
+  as,
+  createScriptedRunner,
+  eventually,
+  refusal,
+  specOf,
+  startTestOrchestrator,
+} from '../orchestrator/harness.ts';
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
 
 describe('a list of workflows', () => {
@@ -88,6 +95,9 @@ describe('a list of workflows', () => {
     assert.deepEqual(await list({ labelSelector: { team: 'x' } }), [one, both]);
     assert.deepEqual(await list({ labelSelector: { team: 'x', 'odd "key"\\': "o'dd" } }), [both]);
     assert.deepEqual(await list({ labelSelector: { team: 'y' } }), []);
+    // Once the engine has nothing to say of it any more.
+    const isOver = async () => (await client.getWorkflow({ workflowId: one })).state === JobState.SUCCEEDED;
+    await eventually('the end of the workflow', isOver);
     await database.query(`update workflows set state = 'CANCELLED' where id = $1`, [one]);
     assert.deepEqual(await list({ stateFilter: JobState.CANCELLED }), [one]);
     assert.deepEqual(await list({ stateFilter: JobState.UNSPECIFIED }), [one, both]);
