@@ -2,7 +2,7 @@ import { EX_CONFIG, StartupError } from '../shared/startup-error.ts';
 import { readArtifactsArguments } from './artifacts-arguments.ts';
 import { ORCHESTRATOR_PREFIX } from './config.ts';
 import { type ArtifactRemover, openArtifactRemover, type Removal } from './runners/artifact-remover.ts';
-import type { ArtifactStoreAddress } from './runners/artifact-writer.ts';
+import type { ArtifactStoreAddress } from './runners/store-client.ts';
 import { type Database, openDatabase } from './store/database.ts';
 import { findReleasedArtifacts, forgetArtifacts, type ReleasedArtifact } from './store/released-artifacts.ts';
 

@@ -1,9 +1,7 @@
-import { DeleteObjectCommand, HeadBucketCommand, HeadObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { DeleteObjectCommand, HeadBucketCommand, HeadObjectCommand } from '@aws-sdk/client-s3';
 import { StartupError } from '../../shared/startup-error.ts';
-import type { ArtifactStoreAddress } from './artifact-writer.ts';
+import { type ArtifactStoreAddress, createStoreClient } from './store-client.ts';
 
-const CONNECT_TIMEOUT_MS = 5_000;
-const SOCKET_IDLE_TIMEOUT_MS = 15_000;
 const REMOVE_TIMEOUT_MS = 30_000;
 
 export type Removal =
@@ -26,15 +24,7 @@ export interface ArtifactRemover {
  * has no such bucket for us: what is in it would seem to be missing.
  */
 export async function openArtifactRemover(store: ArtifactStoreAddress): Promise<ArtifactRemover> {
-  const client = new S3Client({
-    endpoint: store.endpoint,
-    region: store.region,
-    credentials: { accessKeyId: store.accessKeyId, secretAccessKey: store.secretAccessKey },
-    forcePathStyle: store.pathStyle,
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
-    requestHandler: { connectionTimeout: CONNECT_TIMEOUT_MS, socketTimeout: SOCKET_IDLE_TIMEOUT_MS },
-  });
+  const client = createStoreClient(store);
   const within = () => ({ abortSignal: AbortSignal.timeout(REMOVE_TIMEOUT_MS) });
   const prefix = `r2://${store.bucket}/`;
 

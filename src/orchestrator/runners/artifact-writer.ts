@@ -1,20 +1,9 @@
 import { createHash } from 'node:crypto';
-import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
 import type { ArtifactRecord } from './runner.ts';
+import { type ArtifactStoreAddress, createStoreClient } from './store-client.ts';
 
-const CONNECT_TIMEOUT_MS = 5_000;
-const SOCKET_IDLE_TIMEOUT_MS = 15_000;
 const PUT_TIMEOUT_MS = 60_000;
-
-export interface ArtifactStoreAddress {
-  /** An http or https URL. */
-  readonly endpoint: string;
-  readonly region: string;
-  readonly bucket: string;
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-  readonly pathStyle: boolean;
-}
 
 /** Stores one file and answers with its record. `extension` has no dot. Throws when the store did not take it. */
 export type PutArtifact = (
@@ -35,16 +24,7 @@ export interface ArtifactWriter {
  * content, so that writing the same file again changes nothing. A write takes at most 60 s, repetitions included.
  */
 export function createArtifactWriter(store: ArtifactStoreAddress): ArtifactWriter {
-  const client = new S3Client({
-    endpoint: store.endpoint,
-    region: store.region,
-    credentials: { accessKeyId: store.accessKeyId, secretAccessKey: store.secretAccessKey },
-    forcePathStyle: store.pathStyle,
-    // Stores other than Amazon's refuse or misread the checksum trailers that the client adds by default.
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
-    requestHandler: { connectionTimeout: CONNECT_TIMEOUT_MS, socketTimeout: SOCKET_IDLE_TIMEOUT_MS },
-  });
+  const client = createStoreClient(store);
 
   const putArtifact: PutArtifact = async (bytes, contentType, extension, metrics, signal) => {
     const sha256 = createHash('sha256').update(bytes).digest('hex');
