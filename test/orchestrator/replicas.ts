@@ -1,3 +1,4 @@
+import { after, before } from 'node:test';
 import { create, type JsonObject } from '@bufbuild/protobuf';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { createClient } from '@connectrpc/connect';
@@ -10,12 +11,32 @@ import {
 } from '../../src/gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 import { Health, HealthCheckResponse_ServingStatus } from '../../src/gen/grpc/health/v1/health_pb.ts';
 import type { Tool } from '../../src/orchestrator/runners/runner.ts';
-import type { TestObjectStore } from '../support/object-store.ts';
+import { type ExternalPostgres, startExternalPostgres } from '../support/external-postgres.ts';
+import { startTestObjectStore, type TestObjectStore } from '../support/object-store.ts';
 import { within } from '../support/waiting.ts';
 import { eventually, type OrchestratorClient, stateIn } from './harness.ts';
 import { createPrograms, type Settings, settingsFor } from './program.ts';
 
 export type Replica = Awaited<ReturnType<ReturnType<typeof createReplicas>['start']>>;
+
+/** For a suite of tests: a Postgres over TCP, an object store and replicas, from before its tests until after them. */
+export function useReplicas() {
+  const scene = {} as {
+    postgres: ExternalPostgres;
+    objectStore: TestObjectStore;
+    replicas: ReturnType<typeof createReplicas>;
+  };
+  before(async () => {
+    [scene.postgres, scene.objectStore] = await Promise.all([startExternalPostgres(), startTestObjectStore()]);
+    scene.replicas = createReplicas(scene.objectStore);
+  });
+  after(async () => {
+    await scene.replicas?.close();
+    await scene.objectStore?.close();
+    await scene.postgres?.close();
+  });
+  return scene;
+}
 
 /** Starts orchestrators of their own names, several of them on one database; `close` ends whatever still runs. */
 export function createReplicas(objectStore: TestObjectStore) {

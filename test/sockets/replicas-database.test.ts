@@ -1,36 +1,25 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import { Code, ConnectError } from '@connectrpc/connect';
 import pg from 'pg';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
 import type { WorkflowEvent } from '../../src/gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 import { collect, eventually, stateIn } from '../orchestrator/harness.ts';
-import { createReplicas, fanOut, faultsIn, findLate, type Replica, readLatencies } from '../orchestrator/replicas.ts';
-import { type ExternalPostgres, startExternalPostgres } from '../support/external-postgres.ts';
-import { startTestObjectStore, type TestObjectStore } from '../support/object-store.ts';
+import { fanOut, faultsIn, findLate, type Replica, readLatencies, useReplicas } from '../orchestrator/replicas.ts';
 import { until, within } from '../support/waiting.ts';
 
 /** Until every session is open again after the database has come back. */
 const BACK_MS = 8_000;
 
 describe('a database that is killed under two orchestrators', () => {
-  let postgres: ExternalPostgres;
-  let objectStore: TestObjectStore;
-  let replicas: ReturnType<typeof createReplicas>;
+  const cluster = useReplicas();
   let url: string;
   let both: readonly [Replica, Replica];
 
   before(async () => {
-    [postgres, objectStore] = await Promise.all([startExternalPostgres(), startTestObjectStore()]);
-    replicas = createReplicas(objectStore);
-    url = await postgres.createDatabase();
-    const start = () => replicas.start(url, { CONCURRENCY: '4' });
+    url = await cluster.postgres.createDatabase();
+    const start = () => cluster.replicas.start(url, { CONCURRENCY: '4' });
     both = await Promise.all([start(), start()]);
-  });
-  after(async () => {
-    await replicas?.close();
-    await objectStore?.close();
-    await postgres?.close();
   });
 
   /** Everything from a cursor to the end, opened again wherever it breaks off, as the gateway does. */
@@ -54,11 +43,11 @@ describe('a database that is killed under two orchestrators', () => {
   }
 
   it('costs no event, and brings the news as fast as before when it is back', async (t) => {
-    t.diagnostic(`Postgres ${postgres.version}, ${postgres.kind}`);
+    t.diagnostic(`Postgres ${cluster.postgres.version}, ${cluster.postgres.kind}`);
     const { id } = await both[0].client.submitWorkflow({ spec: fanOut(8, { seconds: 3 }) });
     const streams = both.map((replica) => follow(replica, id));
     await until('all have begun', async () => (await both[0].inFlight()) + (await both[1].inFlight()) === 8);
-    await postgres.kill();
+    await cluster.postgres.kill();
     const calls = both.map(({ client }) =>
       client.getWorkflow({ workflowId: id }).then(
         () => 0,
@@ -67,7 +56,7 @@ describe('a database that is killed under two orchestrators', () => {
     );
     assert.deepEqual(await within('the answers', Promise.all(calls)), [Code.Unavailable, Code.Unavailable]);
     assert.deepEqual(await Promise.all(both.map((replica) => replica.isServing())), [false, false]);
-    await postgres.start();
+    await cluster.postgres.start();
     const startedAt = performance.now();
     await eventually('both serve', async () => (await both[0].isServing()) && (await both[1].isServing()), BACK_MS);
     const admin = new pg.Client({ connectionString: url });

@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
 import { collect, eventually, stateIn } from '../orchestrator/harness.ts';
-import { createReplicas, faultsIn, mockSpec, type Replica, whoRuns } from '../orchestrator/replicas.ts';
-import { type ExternalPostgres, startExternalPostgres } from '../support/external-postgres.ts';
-import { startTestObjectStore, type TestObjectStore } from '../support/object-store.ts';
+import { faultsIn, mockSpec, type Replica, useReplicas, whoRuns } from '../orchestrator/replicas.ts';
 
 /** The promise: how long after its death the steps of a replica run again. */
 const PICKED_UP_MS = 15_000;
@@ -13,23 +11,11 @@ const HANDED_OVER_MS = 3_000;
 const LONG = { seconds: 2.5 };
 
 describe('two orchestrators, of which one', { concurrency: true }, () => {
-  let postgres: ExternalPostgres;
-  let objectStore: TestObjectStore;
-  let replicas: ReturnType<typeof createReplicas>;
-
-  before(async () => {
-    [postgres, objectStore] = await Promise.all([startExternalPostgres(), startTestObjectStore()]);
-    replicas = createReplicas(objectStore);
-  });
-  after(async () => {
-    await replicas?.close();
-    await objectStore?.close();
-    await postgres?.close();
-  });
+  const cluster = useReplicas();
 
   async function startTwo(): Promise<readonly [Replica, Replica]> {
-    const url = await postgres.createDatabase();
-    return await Promise.all([replicas.start(url), replicas.start(url)]);
+    const url = await cluster.postgres.createDatabase();
+    return await Promise.all([cluster.replicas.start(url), cluster.replicas.start(url)]);
   }
 
   /** The milliseconds from now until a replica runs something. */

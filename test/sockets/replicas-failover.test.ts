@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
 import { eventually } from '../orchestrator/harness.ts';
-import { createReplicas, fanOut, untilOver } from '../orchestrator/replicas.ts';
-import { type ExternalPostgres, startExternalPostgres } from '../support/external-postgres.ts';
-import { startTestObjectStore, type TestObjectStore } from '../support/object-store.ts';
+import { fanOut, untilOver, useReplicas } from '../orchestrator/replicas.ts';
 
 /** A query without an answer is given up after 12 s. */
 const RECOVERED_MS = 30_000;
@@ -43,26 +41,14 @@ async function startForgetfulProxy(port: number) {
 }
 
 describe('an orchestrator whose connections are lost without a word', () => {
-  let postgres: ExternalPostgres;
-  let objectStore: TestObjectStore;
-  let replicas: ReturnType<typeof createReplicas>;
-
-  before(async () => {
-    [postgres, objectStore] = await Promise.all([startExternalPostgres(), startTestObjectStore()]);
-    replicas = createReplicas(objectStore);
-  });
-  after(async () => {
-    await replicas?.close();
-    await objectStore?.close();
-    await postgres?.close();
-  });
+  const cluster = useReplicas();
 
   it('takes steps again', async () => {
-    const url = new URL(await postgres.createDatabase());
+    const url = new URL(await cluster.postgres.createDatabase());
     const proxy = await startForgetfulProxy(Number(url.port));
     try {
       url.port = String(proxy.port);
-      const { client, ended } = await replicas.start(url.href);
+      const { client, ended } = await cluster.replicas.start(url.href);
       const first = await client.submitWorkflow({ spec: fanOut(4, { seconds: 0 }) });
       await untilOver(client, first.id);
       proxy.forget();

@@ -1,32 +1,18 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import pg from 'pg';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
 import { collect, eventually } from '../orchestrator/harness.ts';
-import { createReplicas, fanOut, mockSpec, type Replica } from '../orchestrator/replicas.ts';
-import { type ExternalPostgres, startExternalPostgres } from '../support/external-postgres.ts';
-import { startTestObjectStore, type TestObjectStore } from '../support/object-store.ts';
+import { fanOut, mockSpec, type Replica, useReplicas } from '../orchestrator/replicas.ts';
 
 const OLDEST_BEAT_S = 5;
 
 describe('replicas while somebody holds a lock for long', { concurrency: true }, () => {
-  let postgres: ExternalPostgres;
-  let objectStore: TestObjectStore;
-  let replicas: ReturnType<typeof createReplicas>;
-
-  before(async () => {
-    [postgres, objectStore] = await Promise.all([startExternalPostgres(), startTestObjectStore()]);
-    replicas = createReplicas(objectStore);
-  });
-  after(async () => {
-    await replicas?.close();
-    await objectStore?.close();
-    await postgres?.close();
-  });
+  const cluster = useReplicas();
 
   /** A database with a session that can hold a lock, and one that can look on. */
   async function openScene() {
-    const databaseUrl = await postgres.createDatabase();
+    const databaseUrl = await cluster.postgres.createDatabase();
     const [holder, onlooker] = [0, 0].map(() => new pg.Client({ connectionString: databaseUrl }));
     await Promise.all([holder!.connect(), onlooker!.connect()]);
     return {
@@ -54,7 +40,9 @@ describe('replicas while somebody holds a lock for long', { concurrency: true },
   it('answer for all other workflows, and stay alive, when it is the row of one with fifty steps', async () => {
     const scene = await openScene();
     try {
-      const both = await Promise.all([0, 1].map(() => replicas.start(scene.databaseUrl, { CONCURRENCY: '40' })));
+      const both = await Promise.all(
+        [0, 1].map(() => cluster.replicas.start(scene.databaseUrl, { CONCURRENCY: '40' })),
+      );
       const { client } = both[0]!;
       const other = await client.submitWorkflow({ spec: mockSpec({ a: { seconds: 0 } }) });
       const { id } = await client.submitWorkflow({ spec: fanOut(50, { seconds: 1 }) });
@@ -90,10 +78,10 @@ describe('replicas while somebody holds a lock for long', { concurrency: true },
   it('stay alive when it is what a dead one was running', async () => {
     const scene = await openScene();
     try {
-      const dead = await replicas.start(scene.databaseUrl);
+      const dead = await cluster.replicas.start(scene.databaseUrl);
       const { id } = await dead.client.submitWorkflow({ spec: mockSpec({ a: { seconds: 60 } }) });
       await eventually('the step runs', async () => (await dead.inFlight()) === 1);
-      const alive = await replicas.start(scene.databaseUrl);
+      const alive = await cluster.replicas.start(scene.databaseUrl);
       const entry = `${id}/a#1`;
       await scene.lock('select from dbos.workflow_status where workflow_uuid = $1 for update', [entry]);
       dead.kill('SIGKILL');
@@ -119,7 +107,7 @@ describe('replicas while somebody holds a lock for long', { concurrency: true },
   it('get back at once what one that stands still holds', async () => {
     const scene = await openScene();
     const spec = mockSpec({ a: { seconds: 60 } });
-    const still = await replicas.start(scene.databaseUrl);
+    const still = await cluster.replicas.start(scene.databaseUrl);
     const { id } = await still.client.submitWorkflow({ spec });
     await eventually('the step runs', async () => (await still.inFlight()) === 1);
     // A session under its name, in the middle of a transaction: what a process that is stopped there leaves.
@@ -133,7 +121,7 @@ describe('replicas while somebody holds a lock for long', { concurrency: true },
     await held.query('begin');
     await held.query('select from dbos.workflow_status where workflow_uuid = $1 for update', [`${id}/a#1`]);
     try {
-      const alive = await replicas.start(scene.databaseUrl);
+      const alive = await cluster.replicas.start(scene.databaseUrl);
       still.kill('SIGSTOP');
       await eventually('the take-over', async () => (await alive.inFlight()) === 1, 15_000);
     } finally {

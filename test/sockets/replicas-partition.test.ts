@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
 import { startPartitionProxy } from '../chaos/orchestrator/partition-proxy.ts';
 import { collect, eventually, refusal, stateIn } from '../orchestrator/harness.ts';
-import { createReplicas, fanOut, faultsIn, type Replica } from '../orchestrator/replicas.ts';
-import { type ExternalPostgres, startExternalPostgres } from '../support/external-postgres.ts';
-import { startTestObjectStore, type TestObjectStore } from '../support/object-store.ts';
+import { fanOut, faultsIn, type Replica, useReplicas } from '../orchestrator/replicas.ts';
 import { until, within } from '../support/waiting.ts';
 
 const PICKED_UP_MS = 15_000;
@@ -16,19 +14,7 @@ const HEALED_MS = 10_000;
 const PLACES = 3;
 
 describe('an orchestrator that is parted from the database', { concurrency: true }, () => {
-  let postgres: ExternalPostgres;
-  let objectStore: TestObjectStore;
-  let replicas: ReturnType<typeof createReplicas>;
-
-  before(async () => {
-    [postgres, objectStore] = await Promise.all([startExternalPostgres(), startTestObjectStore()]);
-    replicas = createReplicas(objectStore);
-  });
-  after(async () => {
-    await replicas?.close();
-    await objectStore?.close();
-    await postgres?.close();
-  });
+  const cluster = useReplicas();
 
   async function isUnavailable({ client }: Replica, workflowId: string): Promise<boolean> {
     try {
@@ -41,13 +27,16 @@ describe('an orchestrator that is parted from the database', { concurrency: true
 
   for (const how of ['silent', 'cut'] as const) {
     it(`says so, leaves its steps to another, and is back when it heals (${how})`, async (t) => {
-      const url = await postgres.createDatabase();
+      const url = await cluster.postgres.createDatabase();
       const proxy = await startPartitionProxy(Number(new URL(url).port));
       try {
         const parted = new URL(url);
         parted.port = String(proxy.port);
         const settings = { CONCURRENCY: String(PLACES) };
-        const [far, near] = await Promise.all([replicas.start(parted.href, settings), replicas.start(url, settings)]);
+        const [far, near] = await Promise.all([
+          cluster.replicas.start(parted.href, settings),
+          cluster.replicas.start(url, settings),
+        ]);
         const { id } = await near.client.submitWorkflow({ spec: fanOut(2 * PLACES, { seconds: 4 }) });
         const stream = refusal(collect(far.client.streamWorkflowEvents({ workflowId: id, replay: true }), 'its end'));
         await until('both have their hands full', async () => {

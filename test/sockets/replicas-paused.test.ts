@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
 import { collect, eventually, stateIn } from '../orchestrator/harness.ts';
-import { createReplicas, fanOut, faultsIn, type Replica, whoRuns } from '../orchestrator/replicas.ts';
-import { type ExternalPostgres, startExternalPostgres } from '../support/external-postgres.ts';
-import { startTestObjectStore, type TestObjectStore } from '../support/object-store.ts';
+import { fanOut, faultsIn, type Replica, useReplicas, whoRuns } from '../orchestrator/replicas.ts';
 import { until } from '../support/waiting.ts';
 
 const PICKED_UP_MS = 15_000;
@@ -13,24 +11,12 @@ const LONG = { seconds: 2.5 };
 const STEPS = 6;
 
 describe('an orchestrator that stands still while it runs steps', { concurrency: true }, () => {
-  let postgres: ExternalPostgres;
-  let objectStore: TestObjectStore;
-  let replicas: ReturnType<typeof createReplicas>;
-
-  before(async () => {
-    [postgres, objectStore] = await Promise.all([startExternalPostgres(), startTestObjectStore()]);
-    replicas = createReplicas(objectStore);
-  });
-  after(async () => {
-    await replicas?.close();
-    await objectStore?.close();
-    await postgres?.close();
-  });
+  const cluster = useReplicas();
 
   /** Two replicas that run a workflow, one of which is stopped until the other has its steps. */
   async function pauseOne() {
-    const url = await postgres.createDatabase();
-    const both = await Promise.all([replicas.start(url), replicas.start(url)]);
+    const url = await cluster.postgres.createDatabase();
+    const both = await Promise.all([cluster.replicas.start(url), cluster.replicas.start(url)]);
     const { id } = await both[0].client.submitWorkflow({ spec: fanOut(STEPS, LONG) });
     await until('all of them run', async () => (await both[0].inFlight()) + (await both[1].inFlight()) === STEPS);
     const [paused, other] = (await whoRuns(both)) as [Replica, Replica];

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
 import { collect, eventually, stateIn } from '../orchestrator/harness.ts';
 import {
-  createReplicas,
   fanOut,
   faultsIn,
   findLate,
@@ -11,34 +10,21 @@ import {
   type Replica,
   readLatencies,
   untilOver,
+  useReplicas,
 } from '../orchestrator/replicas.ts';
-import { type ExternalPostgres, startExternalPostgres } from '../support/external-postgres.ts';
-import { startTestObjectStore, type TestObjectStore } from '../support/object-store.ts';
 import { until } from '../support/waiting.ts';
 
 /** Until a run stops whose workflow was cancelled elsewhere: the engine asks once in a second. */
 const STOP_MS = 3_000;
 
 describe('two orchestrators on one database', () => {
-  let postgres: ExternalPostgres;
-  let objectStore: TestObjectStore;
-  let replicas: ReturnType<typeof createReplicas>;
-
-  before(async () => {
-    [postgres, objectStore] = await Promise.all([startExternalPostgres(), startTestObjectStore()]);
-    replicas = createReplicas(objectStore);
-  });
-  after(async () => {
-    await replicas?.close();
-    await objectStore?.close();
-    await postgres?.close();
-  });
+  const cluster = useReplicas();
 
   it('name themselves, take any call, and share the work', async (t) => {
-    t.diagnostic(`Postgres ${postgres.version}, ${postgres.kind}`);
-    const url = await postgres.createDatabase();
+    t.diagnostic(`Postgres ${cluster.postgres.version}, ${cluster.postgres.kind}`);
+    const url = await cluster.postgres.createDatabase();
     // Both at once, on an empty database: the schema is made once.
-    const start = () => replicas.start(url, { CONCURRENCY: '4' });
+    const start = () => cluster.replicas.start(url, { CONCURRENCY: '4' });
     const [one, other] = await Promise.all([start(), start()]);
     assert.notEqual(one.executorId, other.executorId);
 
@@ -72,11 +58,11 @@ describe('two orchestrators on one database', () => {
     let working: Replica;
 
     before(async () => {
-      const url = await postgres.createDatabase();
-      watching = await replicas.start(url, { CONCURRENCY: '4' });
+      const url = await cluster.postgres.createDatabase();
+      watching = await cluster.replicas.start(url, { CONCURRENCY: '4' });
       await watching.client.submitWorkflow({ spec: fanOut(4, { seconds: 600 }) });
       await until('all of its places are taken', async () => (await watching.inFlight()) === 4);
-      working = await replicas.start(url, { CONCURRENCY: '4' });
+      working = await cluster.replicas.start(url, { CONCURRENCY: '4' });
     });
 
     it('deliver the events of the other at once', async (t) => {
