@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import { WorkflowSpecSchema } from '../../src/gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
+import { queuedStep } from '../../src/orchestrator/engine/as-accepted.ts';
 import type { Random } from '../../src/orchestrator/runners/mock/random.ts';
 import { type StepOutput, TOOLS } from '../../src/orchestrator/runners/runner.ts';
 import type { StepRow } from '../../src/orchestrator/store/steps.ts';
@@ -49,7 +50,7 @@ export function makeWorkflow({ index, total, createdUs, events: wanted }: MadePl
   );
   const owner = ownerAt(index, total, random);
   const end = stateAt(index, total);
-  let steps: readonly StepRow[] = Array.from({ length: count }, (_, position) => queuedStep(position));
+  let steps: readonly StepRow[] = Array.from({ length: count }, (_, position) => queuedStepAt(position));
   let workflow: WorkflowRow = {
     id,
     owner,
@@ -104,21 +105,8 @@ const stepIdAt = (position: number) => `step-${position + 1}`;
 const toolAt = (position: number) => TOOLS[position % TOOLS.length]!;
 const dependenciesOf = (position: number) => (position === 0 ? [] : [stepIdAt(position - 1)]);
 
-function queuedStep(position: number): StepRow {
-  return {
-    stepId: stepIdAt(position),
-    tool: toolAt(position),
-    dependsOn: dependenciesOf(position),
-    state: 'QUEUED',
-    attempt: 1,
-    retries: 0,
-    fraction: 0,
-    output: null,
-    fault: null,
-    startedUs: null,
-    finishedUs: null,
-  };
-}
+const queuedStepAt = (position: number): StepRow =>
+  queuedStep({ id: stepIdAt(position), tool: toolAt(position), dependsOn: dependenciesOf(position) });
 
 function makeOutput(content: string, random: Random): StepOutput {
   const sha256 = createHash('sha256').update(content).digest('hex');

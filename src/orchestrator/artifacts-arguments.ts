@@ -1,10 +1,8 @@
 import { parseArgs } from 'node:util';
 import { EX_USAGE, StartupError } from '../shared/startup-error.ts';
+import { readDurationMs } from './duration.ts';
 
 const USAGE = 'usage: artifacts list [--older-than <age>] | artifacts delete [--older-than <age>] [--yes]';
-const MINUTE_MS = 60_000;
-const UNITS_MS: Readonly<Record<string, number>> = { m: MINUTE_MS, h: 60 * MINUTE_MS, d: 24 * 60 * MINUTE_MS };
-const AGE = /^(\d{1,5})([mhd])$/;
 /** Longer than a step takes from storing its first artifact to its end. */
 const DEFAULT_AGE = '7d';
 
@@ -34,7 +32,7 @@ function parse(args: readonly string[]) {
 }
 
 function readAge(text: string): number {
-  const match = AGE.exec(text);
-  if (match) return Number(match[1]) * UNITS_MS[match[2]!]!;
+  const ageMs = readDurationMs(text);
+  if (ageMs !== undefined) return ageMs;
   throw new StartupError(`--older-than is "${text}", but must be a duration such as 7d, 12h or 30m`, EX_USAGE);
 }

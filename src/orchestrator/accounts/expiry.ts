@@ -1,8 +1,6 @@
 import { EX_USAGE, StartupError } from '../../shared/startup-error.ts';
+import { readDurationMs } from '../duration.ts';
 
-const MINUTE_MS = 60_000;
-const UNITS_MS: Readonly<Record<string, number>> = { m: MINUTE_MS, h: 60 * MINUTE_MS, d: 24 * 60 * MINUTE_MS };
-const DURATION = /^(\d{1,5})([mhd])$/;
 /** RFC 3339, section 5.6, without leap seconds; or its date alone. */
 const TIME = /^(\d{4}-\d\d-\d\d)(?:T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d))?$/i;
 
@@ -11,7 +9,8 @@ const TIME = /^(\d{4}-\d\d-\d\d)(?:T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(
  * after `nowMs` (milliseconds since 1970), such as 90d. Throws StartupError, exit code 64.
  */
 export function readExpiry(text: string, nowMs: number): Date {
-  const expiresMs = readDuration(text, nowMs) ?? readTime(text);
+  const durationMs = readDurationMs(text);
+  const expiresMs = durationMs === undefined ? readTime(text) : nowMs + durationMs;
   if (expiresMs === undefined) {
     throw new StartupError(
       `--expires is "${text}", but must be a time such as 2030-01-31T18:00:00Z, a date such as 2030-01-31, or a duration from now such as 90d, 12h or 30m`,
@@ -20,11 +19,6 @@ export function readExpiry(text: string, nowMs: number): Date {
   }
   if (expiresMs > nowMs) return new Date(expiresMs);
   throw new StartupError(`--expires is "${text}", but must be in the future`, EX_USAGE);
-}
-
-function readDuration(text: string, nowMs: number): number | undefined {
-  const match = DURATION.exec(text);
-  return match ? nowMs + Number(match[1]) * UNITS_MS[match[2]!]! : undefined;
 }
 
 function readTime(text: string): number | undefined {

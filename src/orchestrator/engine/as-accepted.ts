@@ -1,4 +1,4 @@
-import type { WorkflowSpec } from '../../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
+import type { Step } from '../../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 import type { Tool } from '../runners/runner.ts';
 import type { StepRow } from '../store/steps.ts';
 import type { WorkflowRow, WorkflowWithSteps } from '../store/workflows.ts';
@@ -10,7 +10,8 @@ export function asAccepted(workflow: WorkflowRow, spec: Uint8Array): WorkflowWit
   return { ...workflow, state: 'QUEUED', updatedUs: workflow.createdUs, spec, steps };
 }
 
-function queuedStep({ id, tool, dependsOn }: WorkflowSpec['steps'][number]): StepRow {
+/** A step before its first attempt. `checkSpec` has found its tool good. */
+export function queuedStep({ id, tool, dependsOn }: Pick<Step, 'id' | 'tool' | 'dependsOn'>): StepRow {
   return {
     stepId: id,
     tool: tool as Tool,

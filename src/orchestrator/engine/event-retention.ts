@@ -2,11 +2,9 @@ import type { Log } from '../../shared/log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Database } from '../store/database.ts';
 import { deleteOldEvents, findOldEvents, type OldEventsPage } from '../store/old-events.ts';
-import { type Chore, startChore } from './chore.ts';
+import type { Chore } from './chore.ts';
+import { startRetention } from './retention.ts';
 
-const DAY_MS = 24 * 3600 * 1000;
-const MIN_INTERVAL_MS = 1_000;
-const MAX_INTERVAL_MS = 3600 * 1000;
 // What one statement does: short enough that nobody notices it.
 const WORKFLOWS_AT_A_TIME = 500;
 const EVENTS_AT_A_TIME = 500;
@@ -21,17 +19,11 @@ export interface EventRetentionParts {
 
 /** Deletes old events, every hour, or more often when they are not kept for a day. */
 export function startEventRetention({ database, days, metrics, log }: EventRetentionParts): Chore {
-  if (days === 0) return { close: async () => {} };
-  const ageMs = days * DAY_MS;
-  const intervalMs = Math.min(Math.max(ageMs / 24, MIN_INTERVAL_MS), MAX_INTERVAL_MS);
-  return startChore({
-    name: 'deleting old events',
-    intervalMs,
+  return startRetention({
+    what: 'events',
+    days,
+    tidy: (ageMs, signal) => tidyEvents(database, ageMs, metrics, signal),
     log,
-    async work(signal) {
-      const events = await tidyEvents(database, ageMs, metrics, signal);
-      if (events > 0) log.info({ events }, 'deleted old events');
-    },
   });
 }
 

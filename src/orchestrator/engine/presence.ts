@@ -33,8 +33,8 @@ export interface PresenceParts {
 export type Presence = Awaited<ReturnType<typeof startPresence>>;
 
 /**
- * Tells the other replicas that this one is alive, and takes over what dead ones were running: within 8 + 2 s, after
- * their last sign of life. A wrong guess costs a run that is done twice; only one of the two can record anything.
+ * Tells the other replicas that this one is alive, and takes over what dead ones were running: within 8 + 2 s
+ * after their last sign of life. A wrong guess costs a run that is done twice; only one of the two can record anything.
  */
 export async function startPresence({ database, executorId, seizeRuns, metrics, log }: PresenceParts) {
   const { pool } = database;

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../../shared/log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { OnProgress, Runner, StepFault, StepJob, StepOutcome } from '../runners/runner.ts';
+import { timedOut } from '../runners/step-failure.ts';
 import { isDatabaseAway } from '../store/database.ts';
 import type { StepRow } from '../store/steps.ts';
 import { createProgressWriter } from './progress.ts';
@@ -175,11 +176,6 @@ function fault(code: string, message: string): StepFault {
 
 function timeoutSignal(seconds: number): AbortSignal | undefined {
   return seconds > 0 && seconds <= MAX_TIMEOUT_SECONDS ? AbortSignal.timeout(seconds * 1000) : undefined;
-}
-
-/** Another attempt would most likely take as long, and is for the author to decide. */
-function timedOut(seconds: number): StepFault {
-  return { code: 'TIMEOUT', message: `the step took longer than its timeout of ${seconds} s`, retryable: false };
 }
 
 function never(): Promise<never> {

@@ -3,12 +3,10 @@ import type { Metrics } from '../metrics.ts';
 import type { Database } from '../store/database.ts';
 import { deleteOldEvents } from '../store/old-events.ts';
 import { deleteOldWorkflows, findOldWorkflows, type OldWorkflowsPage } from '../store/old-workflows.ts';
-import { type Chore, startChore } from './chore.ts';
+import type { Chore } from './chore.ts';
+import { startRetention } from './retention.ts';
 import { requestIdOf } from './step-transitions.ts';
 
-const DAY_MS = 24 * 3600 * 1000;
-const MIN_INTERVAL_MS = 1_000;
-const MAX_INTERVAL_MS = 3600 * 1000;
 // What one statement does: short enough that nobody notices it.
 const WORKFLOWS_TO_LOOK_AT = 500;
 const WORKFLOWS_TO_DELETE = 20;
@@ -29,18 +27,7 @@ export type TidyWorkflowsParts = Pick<WorkflowRetentionParts, 'database' | 'forg
 
 /** Deletes old workflows, every hour, or more often when they are not kept for a day. */
 export function startWorkflowRetention({ days, log, ...parts }: WorkflowRetentionParts): Chore {
-  if (days === 0) return { close: async () => {} };
-  const ageMs = days * DAY_MS;
-  const intervalMs = Math.min(Math.max(ageMs / 24, MIN_INTERVAL_MS), MAX_INTERVAL_MS);
-  return startChore({
-    name: 'deleting old workflows',
-    intervalMs,
-    log,
-    async work(signal) {
-      const workflows = await tidyWorkflows(parts, ageMs, signal);
-      if (workflows > 0) log.info({ workflows }, 'deleted old workflows');
-    },
-  });
+  return startRetention({ what: 'workflows', days, tidy: (ageMs, signal) => tidyWorkflows(parts, ageMs, signal), log });
 }
 
 /**

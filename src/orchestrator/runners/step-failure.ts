@@ -17,3 +17,8 @@ type Refusal = 'INVALID_ARGUMENT' | 'INVALID_CONTIG' | 'INVALID_SEQUENCE' | 'INV
 export function refuse(code: Refusal, message: string): StepFailure {
   return new StepFailure({ code, message, retryable: false });
 }
+
+/** What took longer than its `timeout_seconds`. Another attempt would most likely, too, and is for the author to decide. */
+export function timedOut(seconds: number): StepFault {
+  return { code: 'TIMEOUT', message: `the step took longer than its timeout of ${seconds} s`, retryable: false };
+}

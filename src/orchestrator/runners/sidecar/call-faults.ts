@@ -62,12 +62,6 @@ export function faultOfSidecar({ code, message, retryable }: ErrorDetail): StepF
   return { code: isWord ? code : 'SIDECAR_ERROR', message: cleanText(words, MAX_MESSAGE_CHARACTERS), retryable };
 }
 
-/** The step's own deadline, as the engine tells of it when it is the first to notice. */
-export function faultOfDeadline(timeoutSeconds: number): StepFault {
-  const message = `the step took longer than its timeout of ${timeoutSeconds} s`;
-  return { code: 'TIMEOUT', message, retryable: false };
-}
-
 function protocolFault(message: string, retryable: boolean): StepFault {
   return { code: 'SIDECAR_PROTOCOL', message, retryable };
 }

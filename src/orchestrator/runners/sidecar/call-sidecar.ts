@@ -1,7 +1,7 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { OnProgress, StepJob } from '../runner.ts';
-import { StepFailure } from '../step-failure.ts';
-import { faultOfCall, faultOfDeadline, faultOfSidecar } from './call-faults.ts';
+import { StepFailure, timedOut } from '../step-failure.ts';
+import { faultOfCall, faultOfSidecar } from './call-faults.ts';
 import { cleanText } from './clean-text.ts';
 import { formatTimeout, startDeadline } from './deadline.ts';
 import { protocolFailure } from './protocol-failure.ts';
@@ -38,7 +38,7 @@ export async function callSidecar(
     if (!(error instanceof ConnectError)) throw error;
     const saysLate = error.code === Code.DeadlineExceeded;
     const isLate = deadline.isOver() || (saysLate && deadline.isNear());
-    const fault = isLate ? faultOfDeadline(resources.timeoutSeconds) : faultOfCall(error, tool);
+    const fault = isLate ? timedOut(resources.timeoutSeconds) : faultOfCall(error, tool);
     throw new StepFailure(fault, { cause: error });
   } finally {
     signal.removeEventListener('abort', end);
