@@ -33,7 +33,7 @@ import { EVENTS_CHANNEL } from './store/events.ts';
 import { holdExecutorLock } from './store/executor-lock.ts';
 import { startListener } from './store/listener.ts';
 import { migrate } from './store/migrate.ts';
-import { sessionName } from './store/session-name.ts';
+import { createSessionName } from './store/session-name.ts';
 import { takeTurn } from './store/turn.ts';
 
 // A little longer than the server takes to find out that the session of a host that is gone has ended.
@@ -84,9 +84,10 @@ export async function startOrchestrator(config: OrchestratorConfig, parts: Orche
 
   try {
     const onLost = (error: Error) => log.warn({ err: error }, 'lost a connection');
-    const database = await open(openDatabase(databaseUrl, onLost, { name: sessionName('calls', executorId) }));
+    const sessionName = createSessionName(executorId);
+    const database = await open(openDatabase(databaseUrl, onLost, { name: sessionName('calls') }));
     // What must not wait behind calls and steps: heartbeats, and whether the database answers.
-    const vitals = { name: sessionName('vital', executorId), connections: 3, lockTimeoutMs: VITAL_LOCK_TIMEOUT_MS };
+    const vitals = { name: sessionName('vital'), connections: 3, lockTimeoutMs: VITAL_LOCK_TIMEOUT_MS };
     const vital = await open(openDatabase(databaseUrl, onLost, vitals));
     await migrate(database, log);
     const onTaken = () => {
@@ -110,8 +111,8 @@ export async function startOrchestrator(config: OrchestratorConfig, parts: Orche
       waitMs: STARTUP_WAIT_MS,
       rival: 'another orchestrator on this database does not finish starting',
     };
-    const startWorkers = () => startStepWorkers({ databaseUrl, executorId, concurrency, limits, runs, steps, log });
-    const workers = await open(takeTurn(database, turn, startWorkers));
+    const workersParts = { databaseUrl, executorId, sessionName, concurrency, limits, runs, steps, log };
+    const workers = await open(takeTurn(database, turn, () => startStepWorkers(workersParts)));
     await open(startWorkflowRetention({ database, days: config.retainDays, forgetRuns, metrics, log }));
     addDatabaseMetrics({
       registry: metrics.registry,

@@ -117,12 +117,13 @@ describe('replicas while somebody holds a lock for long', { concurrency: true },
     );
     const held = new pg.Client({ connectionString: scene.databaseUrl, application_name: rows[0]!.name });
     held.on('error', () => {});
-    await held.connect();
-    await held.query('begin');
-    await held.query('select from dbos.workflow_status where workflow_uuid = $1 for update', [`${id}/a#1`]);
     try {
       const alive = await cluster.replicas.start(scene.databaseUrl);
       still.kill('SIGSTOP');
+      // Later than its last sign of life, as a session may be that it opened just before.
+      await held.connect();
+      await held.query('begin');
+      await held.query('select from dbos.workflow_status where workflow_uuid = $1 for update', [`${id}/a#1`]);
       await eventually('the take-over', async () => (await alive.inFlight()) === 1, 15_000);
     } finally {
       still.kill('SIGCONT');

@@ -4,7 +4,7 @@ import type { Log } from '../../shared/log.ts';
 import type { ToolLimits } from '../config.ts';
 import { IDLE_IN_TRANSACTION_MS, isSilence, KEEPALIVE_DELAY_MS, QUERY_TIMEOUT_MS } from '../store/database.ts';
 import { PreparingClient } from '../store/preparing-client.ts';
-import { sessionName } from '../store/session-name.ts';
+import type { SessionName } from '../store/session-name.ts';
 import { APPLICATION, allQueues, createDbosLog, QUEUE, STEP_WORKFLOW, VERSION } from './dbos.ts';
 import type { StepRuns } from './step-runs.ts';
 import { requestIdOf, type StepRef, type StepTransitions } from './step-transitions.ts';
@@ -18,6 +18,7 @@ const POOL_SIZE = 10;
 export interface StepWorkersParts {
   readonly databaseUrl: string;
   readonly executorId: string;
+  readonly sessionName: SessionName;
   /** Steps at a time in this process. */
   readonly concurrency: number;
   readonly limits: ToolLimits;
@@ -37,9 +38,9 @@ export interface StepWorkers {
  * DBOS is one per process, and so are these workers: starting them twice throws.
  */
 export async function startStepWorkers(parts: StepWorkersParts): Promise<StepWorkers> {
-  const { databaseUrl, executorId, concurrency, limits, runs, steps, log } = parts;
+  const { databaseUrl, executorId, sessionName, concurrency, limits, runs, steps, log } = parts;
   if (DBOS.isInitialized()) throw new Error('only one orchestrator can run in a process');
-  const pool = openPool(databaseUrl, executorId, log);
+  const pool = openPool(databaseUrl, sessionName('engine'), log);
   DBOS.setConfig({
     name: APPLICATION,
     systemDatabaseUrl: databaseUrl,
@@ -113,12 +114,12 @@ class EngineClient extends PreparingClient {
  * A pool whose connections always have a listener. DBOS's own has none between the moment at which one borrower gives a
  * connection back and the one at which the next has it: a session that the server ends just then would end the process.
  */
-function openPool(databaseUrl: string, executorId: string, log: Log): pg.Pool {
+function openPool(databaseUrl: string, name: string, log: Log): pg.Pool {
   const pool = new pg.Pool({
     Client: EngineClient,
     connectionString: databaseUrl,
     max: POOL_SIZE,
-    application_name: sessionName('engine', executorId),
+    application_name: name,
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
     // A connection may be lost without a word, as when another server takes the place of this one.
     query_timeout: QUERY_TIMEOUT_MS,

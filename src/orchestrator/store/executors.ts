@@ -1,7 +1,7 @@
 import type { Connection, Queryable } from './database.ts';
 import { releaseEntries } from './engine-entries.ts';
 import { LOCK_SPACE } from './executor-lock.ts';
-import { IS_SESSION_OF } from './session-name.ts';
+import { IS_SESSION_OF, RUN_OF_SESSION } from './session-name.ts';
 
 /** An executor that has not said for so long that it is alive is taken for dead, in milliseconds. */
 export const EXECUTOR_TTL_MS = 8_000;
@@ -75,13 +75,15 @@ export async function findDeadExecutors(db: Queryable): Promise<string[]> {
 }
 
 /**
- * Ends the transactions of a dead executor that stands still or is cut off: the server would keep their locks. Sessions
- * that are younger than its last sign of life may be those of a process that is being started under the same name.
+ * Ends the transactions of a dead executor that stands still or is cut off: the server would keep their locks. Its run is
+ * the one with sessions from before its last sign of life; a process that is being started under the same name has none.
  */
 export async function endSessionsOf(db: Queryable, id: string): Promise<void> {
   await db.query(
-    `select pg_terminate_backend(pid) from pg_stat_activity join executors e on e.id = $1
-     where ${IS_SESSION_OF} and backend_start < e.beat_at`,
+    `with sessions as (
+       select pid, ${RUN_OF_SESSION} as run, backend_start from pg_stat_activity where ${IS_SESSION_OF})
+     select pg_terminate_backend(pid) from sessions where run in (
+       select run from sessions join executors e on e.id = $1 where backend_start < e.beat_at)`,
     [id],
   );
 }
