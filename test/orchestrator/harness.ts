@@ -142,13 +142,16 @@ export function specOf(
   return create(WorkflowSpecSchema, { name: 'test', ...rest, steps });
 }
 
+/** For the longest workflow of any test on the slowest machine: only a stream that hangs takes so long. */
+const STREAM_MS = 30_000;
+
 /** Every event of a stream, up to its end. */
 export async function collect(stream: AsyncIterable<WorkflowEvent>, label = 'the end of the stream') {
   const events: WorkflowEvent[] = [];
   const reading = (async () => {
     for await (const event of stream) events.push(event);
   })();
-  await within(label, reading, 12_000);
+  await within(label, reading, STREAM_MS);
   return events;
 }
 

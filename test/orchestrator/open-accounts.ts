@@ -120,7 +120,7 @@ export type AccountsWorld = Awaited<ReturnType<typeof startAccounts>>;
 /** An orchestrator that debits credits, on a database of its own, with what leaves traces in it. */
 export async function startAccounts(runner = createScriptedRunner()) {
   const postgres = await startTestPostgres();
-  const databaseUrl = await postgres.createDatabase();
+  const databaseUrl = await postgres.createMigratedDatabase();
   const orchestrator = await startTestOrchestrator(databaseUrl, runner, { BILLING_ENABLED: 'true' });
   const accounts = await openAccounts(databaseUrl, orchestrator.client);
   return {

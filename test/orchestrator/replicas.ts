@@ -117,6 +117,17 @@ export async function whoRuns(replicas: readonly Replica[]): Promise<readonly [R
   return [running, ...replicas.filter((replica) => replica !== running)];
 }
 
+/**
+ * How many steps have ended at each, as soon as they are `least` together: an end is counted after it is told, so whoever
+ * has read of it elsewhere may be too early.
+ */
+export async function readEnded(replicas: readonly Pick<Replica, 'ended'>[], least: number): Promise<number[]> {
+  return await eventually(`the count of ${least} steps that have ended`, async () => {
+    const counts = await Promise.all(replicas.map(({ ended }) => ended()));
+    return counts.reduce((sum, count) => sum + count, 0) >= least && counts;
+  });
+}
+
 /** Waits until the workflow is over, and answers with it. */
 export async function untilOver(client: OrchestratorClient, workflowId: string, deadlineMs = 15_000) {
   return await eventually(

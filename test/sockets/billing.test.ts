@@ -31,7 +31,7 @@ describe('credits, from the checkout to the ledger', () => {
   let databaseUrl: string;
   before(async () => {
     postgres = await startTestPostgres();
-    databaseUrl = await postgres.createDatabase();
+    databaseUrl = await postgres.createMigratedDatabase();
     orchestrator = await startTestOrchestrator(databaseUrl, createScriptedRunner(), {
       BILLING_ENABLED: 'true',
       PRICE_PER_STEP: String(PRICE),

@@ -12,7 +12,7 @@ describe('accounts under faults', { concurrency: true }, () => {
 
   before(async () => {
     [postgres, objectStore] = await Promise.all([startTestPostgres(), startTestObjectStore()]);
-    while (databaseUrls.length < 2) databaseUrls.push(await postgres.createDatabase());
+    while (databaseUrls.length < 2) databaseUrls.push(await postgres.createMigratedDatabase());
   });
   after(async () => {
     await objectStore?.close();

@@ -23,7 +23,7 @@ describe('a filled database', () => {
 
   before(async () => {
     postgres = await startTestPostgres();
-    databaseUrl = await postgres.createDatabase();
+    databaseUrl = await postgres.createMigratedDatabase();
     database = await openDatabase(databaseUrl, () => {});
     await migrate(database);
     const onProgress = ({ workflows }: Filled) => progress.push(workflows);

@@ -27,7 +27,7 @@ describe('a list of many workflows', () => {
 
   before(async () => {
     postgres = await startTestPostgres();
-    const databaseUrl = await postgres.createDatabase();
+    const databaseUrl = await postgres.createMigratedDatabase();
     database = await openDatabase(databaseUrl, () => {});
     await migrate(database);
     await fillDatabase(databaseUrl, { workflows: WORKFLOWS, events: 5 * WORKFLOWS });

@@ -36,7 +36,7 @@ describe('on tables that have grown', () => {
 
   before(async () => {
     postgres = await startTestPostgres();
-    const databaseUrl = await postgres.createDatabase();
+    const databaseUrl = await postgres.createMigratedDatabase();
     await (await startTestOrchestrator(databaseUrl, createScriptedRunner())).close();
     database = await openDatabase(databaseUrl, () => {});
     await fillDatabase(databaseUrl, { workflows: WORKFLOWS, events: 5 * WORKFLOWS });

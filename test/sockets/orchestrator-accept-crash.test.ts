@@ -23,7 +23,7 @@ describe('AcceptWorkflow of orchestrators as processes', () => {
   });
 
   async function newSettings() {
-    const databaseUrl = await postgres.createDatabase();
+    const databaseUrl = await postgres.createMigratedDatabase();
     return { ...settingsFor(databaseUrl, objectStore), BILLING_ENABLED: 'true' };
   }
   async function accountsOf({ DATABASE_URL }: { DATABASE_URL: string }, client: Parameters<typeof openAccounts>[1]) {

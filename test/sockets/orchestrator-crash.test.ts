@@ -16,7 +16,7 @@ describe('an orchestrator that is ended', { concurrency: true }, () => {
 
   before(async () => {
     [postgres, objectStore] = await Promise.all([startTestPostgres(), startTestObjectStore()]);
-    while (databaseUrls.length < 2) databaseUrls.push(await postgres.createDatabase());
+    while (databaseUrls.length < 2) databaseUrls.push(await postgres.createMigratedDatabase());
   });
   after(async () => {
     await programs.close();
@@ -27,7 +27,8 @@ describe('an orchestrator that is ended', { concurrency: true }, () => {
   const newSettings = () => settingsFor(databaseUrls.pop()!, objectStore);
 
   it('goes on after kill -9, again and again, without a gap or a repeat', async () => {
-    const settings = newSettings();
+    // Long enough to be seen half-way on a slow machine.
+    const settings = { ...newSettings(), MOCK_STEP_SECONDS: '0.8' };
     let program = await programs.start(settings);
     const graph = { a: [], b: ['a'], c: ['a'], d: ['b', 'c'] };
     const { id } = await program.client.submitWorkflow({ spec: specOf(graph) });

@@ -28,6 +28,9 @@ interface Run {
   readonly finishedMs: number;
 }
 
+/** Of whoever waits in turn, no more steps begin before those of somebody who comes later than run at that moment and next. */
+const MOST_OVERTAKING = 10;
+
 describe('the order of steps', { concurrency: true }, () => {
   let postgres: ExternalPostgres;
   let objectStore: TestObjectStore;
@@ -98,7 +101,7 @@ describe('the order of steps', { concurrency: true }, () => {
 
     /** `slack`: those that begin at two replicas at the same time may do so in another order. */
     async function assertFair(tool: Tool, count: number, slack: number): Promise<void> {
-      const spec = fanOut(1, { seconds: 0.05 }, tool);
+      const spec = fanOut(1, { seconds: 0.2 }, tool);
       const own: string[] = [];
       while (own.length < count) {
         const { client } = both[own.length % 2]!;
@@ -110,7 +113,8 @@ describe('the order of steps', { concurrency: true }, () => {
         async () => {
           const all = await runs(tool);
           const bobs = all.findIndex(({ owner }) => owner === 'bob');
-          return bobs >= 0 && all.length > bobs + 5 && all;
+          // After the last of all comes none.
+          return bobs >= 0 && all.length > Math.min(bobs + 5, count) && all;
         },
         30_000,
       );
@@ -118,14 +122,14 @@ describe('the order of steps', { concurrency: true }, () => {
       const { startedMs, acceptedMs } = begun[place]!;
       const overtaking = begun.filter((run) => run.startedMs > acceptedMs && run.startedMs < startedMs).length;
       t.diagnostic(`${tool}: of ${count} steps ${place - overtaking} had begun, and ${overtaking} more came before`);
-      assert.ok(overtaking < 20, `${overtaking} steps of the first owner began before that of the other`);
+      assert.ok(overtaking < MOST_OVERTAKING, `${overtaking} steps of the first owner began before that of the other`);
       const ofAlice = begun.filter(({ owner }) => owner === 'alice').map(({ workflowId }) => workflowId);
       for (const [turn, id] of ofAlice.entries()) {
         const came = own.indexOf(id);
         assert.ok(Math.abs(came - turn) <= slack, `number ${came} of ${tool} began as number ${turn}`);
       }
     }
-    await Promise.all([assertFair('af2', 200, 0), assertFair('rfdiffusion', 100, 3)]);
+    await Promise.all([assertFair('af2', 60, 0), assertFair('rfdiffusion', 60, 3)]);
   });
 
   it('lets a step that may be tried again come back by itself, after a pause that doubles, up to the limit', async () => {

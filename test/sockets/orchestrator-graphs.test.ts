@@ -58,7 +58,7 @@ describe(`any graph of steps (FC_SEED=${seed})`, () => {
 
   before(async () => {
     postgres = await startTestPostgres();
-    orchestrator = await startTestOrchestrator(await postgres.createDatabase(), runner);
+    orchestrator = await startTestOrchestrator(await postgres.createMigratedDatabase(), runner);
   });
   after(async () => {
     await orchestrator?.close();

@@ -20,7 +20,7 @@ describe('entries of the queue that the engine has given up', () => {
 
   before(async () => {
     postgres = await startTestPostgres();
-    const databaseUrl = await postgres.createDatabase();
+    const databaseUrl = await postgres.createMigratedDatabase();
     database = new pg.Client({ connectionString: databaseUrl });
     await database.connect();
     orchestrator = await startTestOrchestrator(databaseUrl, runner, { CONCURRENCY: '1' });

@@ -15,7 +15,7 @@ describe('API keys', () => {
 
   before(async () => {
     postgres = await startTestPostgres();
-    const databaseUrl = await postgres.createDatabase();
+    const databaseUrl = await postgres.createMigratedDatabase();
     orchestrator = await startTestOrchestrator(databaseUrl, createScriptedRunner());
     accounts = await openAccounts(databaseUrl, orchestrator.client);
   });

@@ -39,7 +39,7 @@ describe('a workflow', () => {
 
   before(async () => {
     postgres = await startTestPostgres();
-    orchestrator = await startTestOrchestrator(await postgres.createDatabase(), runner);
+    orchestrator = await startTestOrchestrator(await postgres.createMigratedDatabase(), runner);
   });
   after(async () => {
     await orchestrator?.close();

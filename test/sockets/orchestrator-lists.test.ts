@@ -20,7 +20,7 @@ describe('a list of workflows', () => {
 
   before(async () => {
     postgres = await startTestPostgres();
-    const databaseUrl = await postgres.createDatabase();
+    const databaseUrl = await postgres.createMigratedDatabase();
     orchestrator = await startTestOrchestrator(databaseUrl, createScriptedRunner());
     database = new pg.Client({ connectionString: databaseUrl });
     await database.connect();

@@ -30,7 +30,7 @@ describe('an orchestrator in operation', () => {
 
   before(async () => {
     postgres = await startTestPostgres();
-    databaseUrl = await postgres.createDatabase();
+    databaseUrl = await postgres.createMigratedDatabase();
     cable = await startCable(databaseUrl);
     orchestrator = await startTestOrchestrator(cable.url, runner);
   });

@@ -34,7 +34,7 @@ describe('the command that deletes artifacts', () => {
     await postgres?.close();
   });
   beforeEach(async () => {
-    databaseUrl = await postgres.createDatabase();
+    databaseUrl = await postgres.createMigratedDatabase();
     database = await openDatabase(databaseUrl, () => {});
     await migrate(database);
   });

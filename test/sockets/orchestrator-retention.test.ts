@@ -34,7 +34,7 @@ describe('the retention of events', () => {
 
   before(async () => {
     postgres = await startTestPostgres();
-    databaseUrl = await postgres.createDatabase();
+    databaseUrl = await postgres.createMigratedDatabase();
     orchestrator = await startTestOrchestrator(databaseUrl, runner);
     database = await openDatabase(databaseUrl, () => {});
   });

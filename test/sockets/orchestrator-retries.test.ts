@@ -29,7 +29,7 @@ describe('a step that fails', () => {
   before(async () => {
     runner.findFault = ({ inputTools }) => (inputTools.length === 2 ? 'follows two' : undefined);
     postgres = await startTestPostgres();
-    orchestrator = await startTestOrchestrator(await postgres.createDatabase(), runner, {
+    orchestrator = await startTestOrchestrator(await postgres.createMigratedDatabase(), runner, {
       STEP_RETRIES: '2',
       STEP_RETRY_DELAY_SECONDS: '0.05',
       BILLING_ENABLED: 'true',

@@ -20,7 +20,7 @@ describe('connections to the database', () => {
 
   before(async () => {
     postgres = await startTestPostgres();
-    databaseUrl = await postgres.createDatabase();
+    databaseUrl = await postgres.createMigratedDatabase();
     admin = new pg.Client({ connectionString: databaseUrl, application_name: 'test' });
     await admin.connect();
   });

@@ -41,7 +41,7 @@ describe('an orchestrator with real sidecars', () => {
       pathStyle: true,
     });
     sidecar = await startSidecar({ putArtifact: writer.putArtifact });
-    const { MOCK_STEP_SECONDS: _, ...rest } = settingsFor(await postgres.createDatabase(), objectStore);
+    const { MOCK_STEP_SECONDS: _, ...rest } = settingsFor(await postgres.createMigratedDatabase(), objectStore);
     const tools = ['RFDIFFUSION', 'PROTEINMPNN', 'BOLTZ', 'AF2'];
     const sidecars = Object.fromEntries(tools.map((tool) => [`SIDECAR_${tool}`, sidecar.url]));
     settings = { ...rest, ...sidecars, STEP_RETRY_DELAY_SECONDS: '0.05', METRICS_ADDR: '127.0.0.1:0' };

@@ -33,7 +33,7 @@ describe('a stream of events', () => {
 
   before(async () => {
     postgres = await startTestPostgres();
-    databaseUrl = await postgres.createDatabase();
+    databaseUrl = await postgres.createMigratedDatabase();
     const log = createLog('test', 'debug', { write: (line: string) => lines.push(JSON.parse(line)) });
     orchestrator = await startTestOrchestrator(databaseUrl, runner, {}, log);
   });
@@ -201,7 +201,7 @@ describe('a stream of events', () => {
     };
     runner.work = () => nothing;
     await orchestrator.close();
-    const url = await postgres.createDatabase();
+    const url = await postgres.createMigratedDatabase();
     const first = await startTestOrchestrator(url, stopped);
     const { id } = await first.client.submitWorkflow({ spec: specOf({ a: [], b: ['a'] }) });
     const reading = refusal(collect(first.client.streamWorkflowEvents({ workflowId: id })));

@@ -5,7 +5,15 @@ import pg from 'pg';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
 import type { WorkflowEvent } from '../../src/gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 import { collect, eventually, stateIn } from '../orchestrator/harness.ts';
-import { fanOut, faultsIn, findLate, type Replica, readLatencies, useReplicas } from '../orchestrator/replicas.ts';
+import {
+  fanOut,
+  faultsIn,
+  findLate,
+  type Replica,
+  readEnded,
+  readLatencies,
+  useReplicas,
+} from '../orchestrator/replicas.ts';
 import { until, within } from '../support/waiting.ts';
 
 /** Until every session is open again after the database has come back. */
@@ -92,6 +100,7 @@ describe('a database that is killed under two orchestrators', () => {
       `${latenciesMs.length} events, the slowest ${Math.max(...latenciesMs).toFixed(0)} ms after it was made`,
     );
     assert.deepEqual(findLate(latenciesMs), []);
-    assert.equal((await both[0].ended()) + (await both[1].ended()), 28, 'each step has ended once');
+    const [one, other] = await readEnded(both, 28);
+    assert.equal(one! + other!, 28, 'each step has ended once');
   });
 });

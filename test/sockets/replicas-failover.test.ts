@@ -4,7 +4,7 @@ import net, { type AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
 import { eventually } from '../orchestrator/harness.ts';
-import { fanOut, untilOver, useReplicas } from '../orchestrator/replicas.ts';
+import { fanOut, readEnded, untilOver, useReplicas } from '../orchestrator/replicas.ts';
 
 /** A query without an answer is given up after 12 s. */
 const RECOVERED_MS = 30_000;
@@ -48,7 +48,8 @@ describe('an orchestrator whose connections are lost without a word', () => {
     const proxy = await startForgetfulProxy(Number(url.port));
     try {
       url.port = String(proxy.port);
-      const { client, ended } = await cluster.replicas.start(url.href);
+      const replica = await cluster.replicas.start(url.href);
+      const { client } = replica;
       const first = await client.submitWorkflow({ spec: fanOut(4, { seconds: 0 }) });
       await untilOver(client, first.id);
       proxy.forget();
@@ -56,7 +57,7 @@ describe('an orchestrator whose connections are lost without a word', () => {
       const { id } = await eventually('a call comes through', submit, RECOVERED_MS);
       const { state } = await untilOver(client, id, RECOVERED_MS);
       assert.equal(state, JobState.SUCCEEDED);
-      assert.equal(await ended(), 8);
+      assert.deepEqual(await readEnded([replica], 8), [8]);
     } finally {
       proxy.close();
     }

@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
 import { collect, eventually } from '../orchestrator/harness.ts';
 import { fanOut, mockSpec, type Replica, useReplicas } from '../orchestrator/replicas.ts';
 
 const OLDEST_BEAT_S = 5;
+/** For so long the lock is held and looked at what becomes of the others, and this often. */
+const HELD_MS = 6_000;
+const LOOK_MS = 100;
 
 describe('replicas while somebody holds a lock for long', { concurrency: true }, () => {
   const cluster = useReplicas();
@@ -45,7 +49,7 @@ describe('replicas while somebody holds a lock for long', { concurrency: true },
       );
       const { client } = both[0]!;
       const other = await client.submitWorkflow({ spec: mockSpec({ a: { seconds: 0 } }) });
-      const { id } = await client.submitWorkflow({ spec: fanOut(50, { seconds: 1 }) });
+      const { id } = await client.submitWorkflow({ spec: fanOut(50, { seconds: 3 }) });
       await eventually('the leaves', async () => (await sum(both)) >= 20);
       await scene.lock('select from workflows where id = $1 for update', [id]);
       const isStuck = async () => {
@@ -55,7 +59,7 @@ describe('replicas while somebody holds a lock for long', { concurrency: true },
         return rows.length > 0;
       };
       await eventually('someone who waits for the lock', isStuck);
-      for (const until = performance.now() + 6_000; performance.now() < until; ) {
+      for (const endMs = performance.now() + HELD_MS; performance.now() < endMs; await sleep(LOOK_MS)) {
         for (const replica of both) {
           await replica.client.getWorkflow({ workflowId: other.id }, { timeoutMs: 2_000 });
           assert.equal(await replica.isServing(2_500), true);
@@ -92,7 +96,7 @@ describe('replicas while somebody holds a lock for long', { concurrency: true },
         return rows.length > 0;
       };
       await eventually('the reap that waits', isReaping, 15_000);
-      for (const until = performance.now() + 6_000; performance.now() < until; ) {
+      for (const endMs = performance.now() + HELD_MS; performance.now() < endMs; await sleep(LOOK_MS)) {
         const age = await scene.oldestBeat([alive.executorId]);
         assert.ok(age < OLDEST_BEAT_S, `it has been silent for ${age} s`);
         assert.equal(await alive.isServing(2_500), true);

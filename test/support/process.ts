@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { fileOfProgram } from './bundled-programs.ts';
 import { until, within } from './waiting.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -24,7 +25,7 @@ export function startProgram(name: string, { args = [], env = {}, cwd = ROOT, ui
   const { PATH, HOME, TMPDIR, NODE_COMPILE_CACHE } = process.env;
   const passedOn = Object.entries({ PATH, HOME, TMPDIR, NODE_COMPILE_CACHE });
   const inherited = Object.fromEntries(passedOn.filter(([, value]) => value));
-  const child = spawn(process.execPath, [`${ROOT}src/bin/${name}.ts`, ...args], {
+  const child = spawn(process.execPath, [fileOfProgram(name), ...args], {
     cwd,
     env: { ...inherited, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
