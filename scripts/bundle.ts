@@ -1,6 +1,7 @@
-import { rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { build, type Metafile } from 'esbuild';
+import { build, type Metafile, type Plugin } from 'esbuild';
+import { copyPages } from './build-pages.ts';
 import { createCompiledSpec } from './compiled-spec.ts';
 import { listLicences } from './licences.ts';
 import { ownSourceMaps } from './own-source-maps.ts';
@@ -10,27 +11,32 @@ const ROOT = path.resolve(import.meta.dirname, '..');
 const ENTRY_POINTS = {
   'bin/gateway': 'src/bin/gateway.ts',
   'bin/orchestrator': 'src/bin/orchestrator.ts',
+  'bin/foldforge': 'src/bin/foldforge.ts',
   'bin/healthcheck': 'scripts/healthcheck.ts',
 };
 
-/** What the durable engine loads only to export telemetry to its makers' cloud; not installed here either. */
-const NEVER_LOADED = [
-  '@opentelemetry/context-async-hooks',
-  '@opentelemetry/core',
-  '@opentelemetry/exporter-logs-otlp-proto',
-  '@opentelemetry/exporter-trace-otlp-proto',
-  '@opentelemetry/sdk-logs',
-  '@opentelemetry/sdk-trace-base',
-  'winston',
-  'winston-transport',
-];
+/**
+ * What the durable engine loads only to export telemetry to its makers' cloud stays outside, where nothing is. Of the same
+ * packages our own traces need some, and bring them.
+ */
+const NEVER_LOADED =
+  /^(@opentelemetry\/(context-async-hooks|core|exporter-(logs|trace)-otlp-proto|sdk-(logs|trace-base))|winston(-transport)?)$/;
+
+const withoutEngineTelemetry: Plugin = {
+  name: 'without-engine-telemetry',
+  setup({ onResolve }) {
+    onResolve({ filter: NEVER_LOADED }, ({ path: name, importer }) =>
+      /[\\/]node_modules[\\/]@dbos-inc[\\/]/.test(importer) ? { path: name, external: true } : undefined,
+    );
+  },
+};
 
 /**
- * Replaces the folder `outDir` by both programs and the health check, each with all it needs but openapi.yaml, which
+ * Replaces the folder `outDir` by both programs, the health check and the pages, with all they need but openapi.yaml, which
  * the gateway reads from beside that folder. Answers with what went into which file; its paths start at the project.
  */
 export async function bundle(outDir: string): Promise<Metafile> {
-  rmSync(outDir, { recursive: true, force: true });
+  clear(outDir);
   const { metafile } = await build({
     absWorkingDir: ROOT,
     entryPoints: ENTRY_POINTS,
@@ -44,21 +50,27 @@ export async function bundle(outDir: string): Promise<Metafile> {
     target: 'node24',
     // ES modules where a package has them: parts that nobody uses can be left out, and import() sees all names.
     mainFields: ['module', 'main'],
-    external: NEVER_LOADED,
     // CommonJS packages load Node's own modules with require, which an ES module does not have.
     banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
     // Not minified: it would save little, and stack traces tell more.
     minify: false,
     legalComments: 'none',
-    plugins: [createCompiledSpec(ROOT), ownSourceMaps],
+    plugins: [withoutEngineTelemetry, createCompiledSpec(ROOT), ownSourceMaps],
     sourcemap: true,
     sourcesContent: false,
     metafile: true,
     logLevel: 'warning',
   });
+  await copyPages(path.join(outDir, 'pages'));
   writeFileSync(path.join(outDir, 'package.json'), '{ "type": "module" }\n');
   writeFileSync(path.join(outDir, 'licences.txt'), listLicences(ROOT, Object.keys(metafile.inputs)));
   return metafile;
+}
+
+/** Keeps the pages, which are built there, too. */
+function clear(outDir: string): void {
+  if (!existsSync(outDir)) return;
+  for (const name of readdirSync(outDir)) if (name !== 'pages') rmSync(path.join(outDir, name), { recursive: true });
 }
 
 if (import.meta.main) {

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { GATEWAY_PREFIX } from '../gateway/config.ts';
 import { readDataDir } from './data-dir.ts';
 import { readArguments, runProgram } from './program.ts';
-import { readStackConfig, startStack } from './stack.ts';
+import { readStackConfig, showStackSettings, startStack } from './stack.ts';
 
 const NAME = 'foldforge';
 const EXAMPLE = path.relative(
@@ -13,7 +13,7 @@ const EXAMPLE = path.relative(
 
 await runProgram(NAME, async () => {
   const { API_TOKEN } = readStackConfig(process.env).gateway;
-  readArguments(NAME, process.argv.slice(2));
+  readArguments(NAME, process.argv.slice(2), showStackSettings(process.env));
   const dataDir = readDataDir(process.env);
   const stack = await startStack(process.env, dataDir);
   process.stdout.write(greeting(stack.gatewayUrl, API_TOKEN.includes('dev-token'), dataDir));
@@ -26,6 +26,8 @@ function greeting(url: string, isDevToken: boolean, dataDir: string): string {
   const auth = `-H "Authorization: Bearer ${token}"`;
   return `
 FoldForge is ready at ${url}   token: ${token}   data: ${dataDir}
+
+In a browser, sign in with the token: ${url}/console   The API: ${url}/docs
 
 Submit a design:
   curl -sS ${url}/v1/workflows ${auth} -H 'Content-Type: application/json' -d '@${EXAMPLE}'

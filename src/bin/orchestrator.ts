@@ -3,13 +3,17 @@ import { runArtifactsCommand } from '../orchestrator/artifacts-command.ts';
 import {
   ORCHESTRATOR_PREFIX,
   type OrchestratorConfig,
+  orchestratorSettings,
   readOrchestratorConfig,
   requireBackends,
 } from '../orchestrator/config.ts';
 import { startOrchestrator } from '../orchestrator/orchestrator.ts';
 import { formatAddress } from '../shared/listen.ts';
 import { createLog, type Log } from '../shared/log.ts';
+import { settingsForLog, showSettings } from '../shared/shown-settings.ts';
 import { EX_CONFIG, StartupError } from '../shared/startup-error.ts';
+import { createTracing } from '../shared/tracing.ts';
+import { readTracingConfig } from '../shared/tracing-config.ts';
 import { findDatabaseUrl, readDataDir } from './data-dir.ts';
 import { exitWith, readArguments, runProgram } from './program.ts';
 
@@ -26,11 +30,15 @@ async function serve(): Promise<void> {
   await runProgram(NAME, async () => {
     const config = readOrchestratorConfig(process.env);
     requireBackends(config);
-    readArguments(NAME, process.argv.slice(2));
+    const traces = readTracingConfig(process.env, NAME);
+    const shown = showSettings(ORCHESTRATOR_PREFIX, orchestratorSettings, process.env);
+    readArguments(NAME, process.argv.slice(2), shown);
     const log = createLog(NAME, config.logLevel);
+    log.info({ settings: settingsForLog(shown) }, 'settings');
     // Whoever has taken our place runs our steps already: nothing here may be finished any more.
     const onReplaced = () => exitWith(NAME, new StartupError('another orchestrator has taken the place of this one'));
-    const orchestrator = await startOrchestrator(config, { log, onReplaced });
+    const tracing = await createTracing(traces, log);
+    const orchestrator = await startOrchestrator(config, { log, tracing, onReplaced });
     const address = formatAddress({ host: config.bindAddr.host, port: orchestrator.port });
     const metrics = formatAddress({ host: config.metricsAddr.host, port: orchestrator.metricsPort });
     log.info({ address, metrics, executor_id: config.executorId }, 'ready');

@@ -1,3 +1,4 @@
+import { type ShownSetting, settingsAsLines } from '../shared/shown-settings.ts';
 import { EX_USAGE, StartupError } from '../shared/startup-error.ts';
 
 const EX_SOFTWARE = 70;
@@ -46,13 +47,16 @@ export function exitWith(name: string, error: unknown): never {
   process.exit(EX_SOFTWARE);
 }
 
-/** Handles `--check-config`: the settings are good, or reading them has thrown. Throws for any other argument. */
-export function readArguments(name: string, args: readonly string[]): void {
+/**
+ * Handles `--check-config`: the settings are good, or reading them has thrown; they are printed, without what is secret.
+ * Throws for any other argument.
+ */
+export function readArguments(name: string, args: readonly string[], shown: readonly ShownSetting[] = []): void {
   const [argument, ...rest] = args;
   if (argument === undefined) return;
   if (argument !== '--check-config' || rest.length > 0) {
     throw new StartupError(`unknown argument ${argument}; the only one is --check-config`, EX_USAGE);
   }
-  process.stdout.write(`${name}: the configuration is good\n`);
+  process.stdout.write(`${settingsAsLines(shown)}${name}: the configuration is good\n`);
   process.exit(0);
 }

@@ -2,22 +2,30 @@ import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { startObjectStore } from '../embedded/object-store.ts';
 import { startPostgres } from '../embedded/postgres.ts';
-import { GATEWAY_PREFIX, readGatewayConfig } from '../gateway/config.ts';
+import { GATEWAY_PREFIX, gatewaySettings, readGatewayConfig } from '../gateway/config.ts';
 import { readContract } from '../gateway/contract.ts';
 import { startGateway } from '../gateway/gateway.ts';
-import { ORCHESTRATOR_PREFIX, readOrchestratorConfig } from '../orchestrator/config.ts';
+import { ORCHESTRATOR_PREFIX, orchestratorSettings, readOrchestratorConfig } from '../orchestrator/config.ts';
 import { startOrchestrator } from '../orchestrator/orchestrator.ts';
 import { formatAddress } from '../shared/listen.ts';
 import { createLog, type Log } from '../shared/log.ts';
 import type { Address, Environment } from '../shared/settings.ts';
+import { type ShownSetting, showSettings } from '../shared/shown-settings.ts';
 import { EX_CONFIG, StartupError } from '../shared/startup-error.ts';
+import { createTracing } from '../shared/tracing.ts';
+import { readTracingConfig } from '../shared/tracing-config.ts';
 import { createDataDir, publishDatabaseUrl } from './data-dir.ts';
+import { openPages } from './pages.ts';
 import { exitWith } from './program.ts';
+
+const GATEWAY_NAME = 'foldforge-gateway';
+const ORCHESTRATOR_NAME = 'foldforge-orchestrator';
 
 /** What the programs are told unless the environment says otherwise: loopback, quiet, and quick to stop. */
 export const LAPTOP_DEFAULTS: Environment = {
   [`${GATEWAY_PREFIX}BIND_ADDR`]: '127.0.0.1:8080',
   [`${GATEWAY_PREFIX}API_KEYS_ENABLED`]: 'true',
+  [`${GATEWAY_PREFIX}CONSOLE_ENABLED`]: 'true',
   [`${GATEWAY_PREFIX}SHUTDOWN_DELAY_SECONDS`]: '0',
   [`${GATEWAY_PREFIX}SHUTDOWN_GRACE_SECONDS`]: '5',
   [`${GATEWAY_PREFIX}LOG_LEVEL`]: 'warn',
@@ -31,6 +39,7 @@ export function readStackConfig(environment: Environment) {
   const given: Environment = { ...LAPTOP_DEFAULTS, ...environment };
   const gateway = readGatewayConfig(given);
   const orchestrator = readOrchestratorConfig(given);
+  readTracingConfig(given, GATEWAY_NAME);
   if ((gateway.R2_ENDPOINT === '') !== (orchestrator.objectStore.endpoint === '')) {
     throw new StartupError('set R2_ENDPOINT for both programs, or for neither', EX_CONFIG);
   }
@@ -39,6 +48,15 @@ export function readStackConfig(environment: Environment) {
     throw new StartupError(message, EX_CONFIG);
   }
   return { given, gateway, orchestrator };
+}
+
+/** Both programs' settings before the embedded parts add theirs. */
+export function showStackSettings(environment: Environment): ShownSetting[] {
+  const given: Environment = { ...LAPTOP_DEFAULTS, ...environment };
+  return [
+    ...showSettings(GATEWAY_PREFIX, gatewaySettings, given),
+    ...showSettings(ORCHESTRATOR_PREFIX, orchestratorSettings, given),
+  ];
 }
 
 export interface Stack {
@@ -78,9 +96,12 @@ export async function startStack(environment: Environment, dataDir: string): Pro
     const tickets = { [`${GATEWAY_PREFIX}STREAM_TICKET_SECRETS`]: randomBytes(24).toString('hex') };
     const made = gatewayConfig.STREAM_TICKET_SECRETS.length === 0 ? tickets : {};
     const config = readGatewayConfig({ ...orchestrator, ...given, ...store, ...made });
+    const gatewayLog = createLog(GATEWAY_NAME, config.LOG_LEVEL);
     const gateway = await startGateway(config, {
-      log: createLog('foldforge-gateway', config.LOG_LEVEL),
+      log: gatewayLog,
       contract: readContract(new URL('../../openapi.yaml', import.meta.url)),
+      pages: openPages(config, gatewayLog),
+      tracing: await createTracing(readTracingConfig(given, GATEWAY_NAME), gatewayLog),
     });
     opened.push(gateway.close);
     return { gatewayUrl: urlOf(config.BIND_ADDR, gateway.port), close };
@@ -134,8 +155,10 @@ async function addObjectStore(dataDir: string, bucket: string, log: Log): Promis
 
 async function addOrchestrator(environment: Environment): Promise<Part> {
   const config = readOrchestratorConfig(environment);
+  const log = createLog(ORCHESTRATOR_NAME, config.logLevel);
   const orchestrator = await startOrchestrator(config, {
-    log: createLog('foldforge-orchestrator', config.logLevel),
+    log,
+    tracing: await createTracing(readTracingConfig(environment, ORCHESTRATOR_NAME), log),
     // Whoever has taken our place runs our steps already.
     onReplaced: () => exitWith('foldforge', new StartupError('another orchestrator has taken the place of this one')),
   });

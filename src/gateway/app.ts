@@ -2,16 +2,20 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { Hono } from 'hono';
 import type { Answer, Env, Frame, Handler, Middleware, RequestContext } from './context.ts';
 import { GatewayError, toGatewayError } from './errors.ts';
+import type { AllowOrigins } from './middleware/allow-origins.ts';
 import type { createArtifactRoutes } from './routes/artifacts.ts';
 import type { createBillingRoutes } from './routes/billing.ts';
 import type { createEventRoutes } from './routes/events.ts';
 import type { createHealthRoutes } from './routes/health.ts';
+import type { createPageRoutes } from './routes/pages.ts';
 import type { createWorkflowRoutes } from './routes/workflows.ts';
 import { sendAnswer } from './send-answer.ts';
 
 export interface AppParts {
   readonly identify: Frame;
   readonly observe: Frame;
+  /** Undefined while no origin is allowed. */
+  readonly allowOrigins: AllowOrigins | undefined;
   readonly authenticate: (operationId: string) => Middleware;
   readonly limitBody: Middleware;
   readonly verifyWebhook: Middleware;
@@ -22,6 +26,7 @@ export interface AppParts {
   readonly artifacts: ReturnType<typeof createArtifactRoutes>;
   readonly billing: ReturnType<typeof createBillingRoutes>;
   readonly health: ReturnType<typeof createHealthRoutes>;
+  readonly pages: ReturnType<typeof createPageRoutes>;
 }
 
 export type Method = 'GET' | 'POST' | 'DELETE';
@@ -30,7 +35,7 @@ export type Method = 'GET' | 'POST' | 'DELETE';
 export type Route = readonly [method: Method, path: string, handler: Handler, ...guards: Middleware[]];
 
 /** The route table. A test holds it against openapi.yaml. Hono answers HEAD through GET. */
-export function listRoutes({ workflows, events, artifacts, billing, health, ...parts }: AppParts): Route[] {
+export function listRoutes({ workflows, events, artifacts, billing, health, pages, ...parts }: AppParts): Route[] {
   const body = parts.limitBody;
   return [
     ['POST', '/v1/workflows', workflows.submitWorkflow, body],
@@ -51,12 +56,16 @@ export function listRoutes({ workflows, events, artifacts, billing, health, ...p
     ['GET', '/metrics', health.getMetrics],
     ['GET', '/openapi.json', health.getOpenapiJson],
     ['GET', '/openapi.yaml', health.getOpenapiYaml],
+    ['GET', '/docs', pages.getDocs],
+    ['GET', '/docs/{path}', pages.getDocsFile],
+    ['GET', '/console', pages.getConsole],
+    ['GET', '/console/{path}', pages.getConsolePage],
   ];
 }
 
-/** The path of a request: route → identify → observe → credential → body → contract → handler; a throw is rendered. */
+/** The path of a request: route → identify → observe → origin → credential → body → contract → handler; a throw is rendered. */
 export function createApp(parts: AppParts): Hono<Env> {
-  const { identify, observe, renderError } = parts;
+  const { identify, observe, allowOrigins, renderError } = parts;
 
   // One handler a route, which writes the answer itself: Hono's own chain costs a promise and a closure for each station.
   function serve(route: string, stations: readonly Middleware[], handler: Handler) {
@@ -64,6 +73,7 @@ export function createApp(parts: AppParts): Hono<Env> {
       const endIdentify = identify(c);
       const endObserve = observe(c);
       c.env.facts.route = route;
+      allowOrigins?.allow(c);
       try {
         for (const station of stations) {
           const passing = station(c);
@@ -89,7 +99,8 @@ export function createApp(parts: AppParts): Hono<Env> {
 
   // All methods of a path in one handler, too: where two match, Hono makes a chain of them.
   function servePath(path: string, routes: readonly Route[]) {
-    const headers = { Allow: allowedMethods(routes) };
+    const methods = allowedMethods(routes);
+    const headers = { Allow: methods };
     const byMethod = new Map<string, ReturnType<typeof serve>>();
     for (const [method, , handler, ...guards] of routes) {
       const stations = [parts.authenticate(handler.name), ...guards, parts.validate(handler.name)];
@@ -98,9 +109,9 @@ export function createApp(parts: AppParts): Hono<Env> {
     }
     byMethod.set(
       'OPTIONS',
-      serve(path, [], () => ({ status: 204, headers })),
+      serve(path, [], (c) => ({ status: 204, headers: { ...headers, ...allowOrigins?.preflightHeaders(c, methods) } })),
     );
-    const error = new GatewayError('METHOD_NOT_ALLOWED', `this path allows ${headers.Allow}`, { headers });
+    const error = new GatewayError('METHOD_NOT_ALLOWED', `this path allows ${methods}`, { headers });
     const refuse = serve(path, [], refuseWith(error));
     return (c: RequestContext) => (byMethod.get(c.env.incoming.method ?? '') ?? refuse)(c);
   }
@@ -119,9 +130,9 @@ function refuseWith(error: GatewayError): Handler {
   };
 }
 
-/** `{id}` is one segment; `{key}` is all that is left. */
+/** `{id}` is one segment; `{key}` is all that is left, and so is `{path}`, which may be nothing. */
 function routerPattern(path: string): string {
-  return path.replace('{key}', ':key{.+}').replace('{id}', ':id');
+  return path.replace('{key}', ':key{.+}').replace('{path}', ':path{.*}').replace('{id}', ':id');
 }
 
 function allowedMethods(routes: readonly Route[]): string {

@@ -36,6 +36,10 @@ export const gatewaySettings = {
     'direct',
     "what carries the calls: direct, our own HTTP/2 client; session, unary calls on node:http2; stock, connect-node's transport",
   ),
+  CORS_ALLOWED_ORIGINS: setting.originList(
+    'origins whose pages may call the API from a browser, such as https://app.example.org, with commas between them; empty: none but its own',
+  ),
+  CONSOLE_ENABLED: setting.flag('false', 'serve the web console at /console'),
   API_KEYS_ENABLED: setting.flag('false', 'per-user API keys and quotas'),
   AUTH_CACHE_TTL_SECONDS: setting.seconds('30', 'how long a good key is remembered, and a revoked one still works'),
   AUTH_CACHE_MAX_ENTRIES: setting.number('10000', 'cap of that cache', { min: 1, max: 10_000_000 }),

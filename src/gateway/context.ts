@@ -1,5 +1,6 @@
 import type { HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
+import type { Span } from '../shared/tracing.ts';
 import type { GatewayError } from './errors.ts';
 
 /** Who is calling. The static token has neither principal nor key: it sees every tenant. */
@@ -31,7 +32,10 @@ export interface Call {
   readonly signal: AbortSignal;
   /** Milliseconds that are left of the request's time, which all its upstream calls share. */
   readonly timeLeftMs: () => number;
-  /** `x-request-id`, `traceparent`, `tracestate` and, once the caller is known, `ff-principal`. */
+  /**
+   * `x-request-id`, `traceparent` and `tracestate` (of this request's span, or as they came) and, once the caller is known,
+   * `ff-principal`.
+   */
   readonly metadata: Readonly<Record<string, string>>;
 }
 
@@ -68,6 +72,8 @@ export interface Facts {
   /** The body as JSON text, once it is known to be JSON. */
   bodyText: string;
   input: Input;
+  /** Unset while tracing is off, and for probes. */
+  span?: Span;
   /** The answer is an event stream. */
   streaming?: boolean;
   /** The answer waits for the workflow, so the time it takes says nothing about the gateway. */

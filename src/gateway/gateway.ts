@@ -4,6 +4,7 @@ import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { drain, listen } from '../shared/listen.ts';
 import type { Log } from '../shared/log.ts';
+import type { Tracing } from '../shared/tracing.ts';
 import { createAcceptance } from './access/acceptance.ts';
 import { createApiKeys } from './access/api-keys.ts';
 import { createArtifactRecords } from './access/artifact-records.ts';
@@ -17,6 +18,7 @@ import { GATEWAY_PREFIX, type GatewayConfig } from './config.ts';
 import type { Lifecycle } from './context.ts';
 import type { Contract } from './contract.ts';
 import { createMetrics, type Exposition, exposeProcess, type Metrics } from './metrics.ts';
+import { createAllowOrigins } from './middleware/allow-origins.ts';
 import { createAuthenticate } from './middleware/authenticate.ts';
 import { createIdentify } from './middleware/identify.ts';
 import { createLimitBody } from './middleware/limit-body.ts';
@@ -24,11 +26,13 @@ import { createObserve } from './middleware/observe.ts';
 import { createRenderErrors, renderUnreadable } from './middleware/render-errors.ts';
 import { createValidate } from './middleware/validate.ts';
 import { createVerifyWebhook } from './middleware/verify-webhook.ts';
+import type { Pages } from './pages.ts';
 import { createArtifactRoutes } from './routes/artifacts.ts';
 import { createBillingRoutes } from './routes/billing.ts';
 import { createEventRoutes } from './routes/events.ts';
 import { createHealthRoutes } from './routes/health.ts';
 import { createLongPolls } from './routes/long-poll.ts';
+import { createPageRoutes } from './routes/pages.ts';
 import { createWorkflowRoutes } from './routes/workflows.ts';
 import { createAddressObserver } from './upstream/address-observer.ts';
 import { createArtifactStore } from './upstream/artifact-store.ts';
@@ -41,6 +45,8 @@ import { createJsonTranscoder } from './wire/json-transcoder/json-transcoder.ts'
 
 /** Longer than proxies keep an idle connection (nginx: 60 s), so that they never send a request into a closed one. */
 const KEEP_ALIVE_MS = 75_000;
+/** The longest that a shutdown waits for the export of its last spans, in milliseconds. */
+const LAST_EXPORT_MS = 2_000;
 /** The longest that an open stream goes on between two looks at its key, in milliseconds. */
 const KEY_WATCH_MS = 15_000;
 
@@ -53,25 +59,38 @@ export interface Gateway {
 export interface GatewayParts {
   readonly log: Log;
   readonly contract: Contract;
+  /** Undefined when they were not built: then there is no page. */
+  readonly pages?: Pages | undefined;
   readonly metrics?: Metrics;
   /** What is told to scrapers, where that is more than this process knows. */
   readonly exposition?: Exposition;
+  /** Undefined: there are no spans. Is closed with the gateway. */
+  readonly tracing?: Tracing | undefined;
 }
 
 /** Builds the gateway from its settings and opens it. Throws a StartupError. */
 export async function startGateway(
   config: GatewayConfig,
-  { log, contract, metrics = createMetrics(), exposition = exposeProcess(metrics) }: GatewayParts,
+  {
+    log,
+    contract,
+    pages,
+    tracing,
+    metrics = createMetrics({ exemplars: tracing !== undefined }),
+    exposition = exposeProcess(metrics),
+  }: GatewayParts,
 ): Promise<Gateway> {
   const timeoutMs = config.ORCHESTRATOR_RPC_TIMEOUT_SECONDS;
   const lifecycle: Lifecycle = { draining: false };
-  const { logFault, renderError } = createRenderErrors({ log });
+  const { logFault, renderError } = createRenderErrors({ log, metrics });
   const orchestrator = await createOrchestrator({
     endpoint: config.ORCHESTRATOR_ENDPOINT,
     transport: config.ORCHESTRATOR_TRANSPORT,
     keepaliveMs: config.ORCHESTRATOR_KEEPALIVE_SECONDS,
     resolveMs: config.ORCHESTRATOR_RESOLVE_SECONDS,
     observer: createAddressObserver({ metrics, log }),
+    tracing,
+    metrics,
   });
   const store = await createArtifactStore({
     endpoint: config.R2_ENDPOINT,
@@ -83,11 +102,14 @@ export async function startGateway(
     connectTimeoutMs: config.OBJECT_STORE_CONNECT_TIMEOUT_SECONDS,
     answerTimeoutMs: config.OBJECT_STORE_READ_TIMEOUT_SECONDS,
     onFailure: (reason) => metrics.storeFailures.inc({ reason }),
+    onAnswer: (outcome, seconds) => metrics.storeDuration.observe({ outcome }, seconds),
+    tracing,
   });
   const payments = await createPayments({
     secretKey: config.STRIPE_SECRET_KEY,
     webhookSecrets: config.STRIPE_WEBHOOK_SECRETS,
     endpoint: config.STRIPE_ENDPOINT,
+    tracing,
   });
   const apiKeys = createApiKeys({
     orchestrator,
@@ -120,8 +142,9 @@ export async function startGateway(
   };
 
   const app = createApp({
-    identify: createIdentify({ timeoutMs }),
+    identify: createIdentify({ timeoutMs, tracing }),
     observe: createObserve({ metrics, log, lifecycle }),
+    allowOrigins: createAllowOrigins(config.CORS_ALLOWED_ORIGINS),
     authenticate: createAuthenticate(contract.document(), {
       isStaticToken: createStaticTokens(config.API_TOKEN),
       apiKeys: config.API_KEYS_ENABLED ? apiKeys : undefined,
@@ -142,6 +165,7 @@ export async function startGateway(
     artifacts: createArtifactRoutes({
       records: createArtifactRecords({
         orchestrator,
+        metrics,
         bucket: config.R2_BUCKET,
         ttlMs: config.AUTH_CACHE_TTL_SECONDS,
       }),
@@ -162,6 +186,11 @@ export async function startGateway(
       metrics: exposition,
       readiness: createReadiness(orchestrator, log),
     }),
+    pages: createPageRoutes({
+      docs: pages?.docs,
+      console: config.CONSOLE_ENABLED ? pages?.console : undefined,
+      connectOrigins: config.ARTIFACT_DELIVERY === 'redirect' && store.linkOrigin ? [store.linkOrigin] : [],
+    }),
   });
 
   async function serve(request: Request, env: HttpBindings): Promise<Response> {
@@ -177,14 +206,24 @@ export async function startGateway(
   const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, listener);
   const port = await listen(server, config.BIND_ADDR);
   metrics.workers.set(1);
+  metrics.heldLimit.set(config.STREAM_MAX_PER_PROCESS);
 
   async function stop(): Promise<void> {
     lifecycle.draining = true;
+    metrics.draining.set(1);
     slots.drain(config.SHUTDOWN_DELAY_SECONDS);
     await sleep(config.SHUTDOWN_DELAY_SECONDS);
-    await drain(server, Math.max(0, config.SHUTDOWN_GRACE_SECONDS - config.SHUTDOWN_DELAY_SECONDS));
+    const leftMs = config.SHUTDOWN_GRACE_SECONDS - config.SHUTDOWN_DELAY_SECONDS;
+    // What the last requests leave is exported within the grace period, too.
+    const exportMs = tracing ? Math.min(LAST_EXPORT_MS, leftMs / 2) : 0;
+    await drain(server, leftMs - exportMs, () => {
+      // Nobody can scrape any more.
+      const { requests, held } = metrics.open;
+      log.warn({ requests: requests - held, streams: held }, 'the shutdown cuts what is still open');
+    });
     orchestrator.close();
     store.close();
+    await tracing?.close(exportMs);
   }
 
   let stopped: Promise<void> | undefined;

@@ -14,6 +14,7 @@ const AGGREGATORS: Readonly<Record<string, Aggregator>> = {
   // Each process has connections of its own to the same addresses.
   foldforge_gateway_upstream_endpoints: 'max',
   nodejs_eventloop_lag_seconds: 'max',
+  nodejs_eventloop_lag_mean_seconds: 'max',
   nodejs_eventloop_lag_stddev_seconds: 'max',
   nodejs_eventloop_lag_p50_seconds: 'max',
   nodejs_eventloop_lag_p90_seconds: 'max',

@@ -1,8 +1,10 @@
 import { createServer, type ServerResponse } from 'node:http';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { listen } from '../shared/listen.ts';
+import { addProcessMetrics } from '../shared/process-metrics.ts';
 import type { Address } from '../shared/settings.ts';
 import type { Readiness } from './readiness.ts';
+import { TOOLS } from './runners/runner.ts';
 import type { WorkflowRow } from './store/workflows.ts';
 
 const PLAIN_TEXT = { 'content-type': 'text/plain; charset=utf-8' };
@@ -20,13 +22,17 @@ export const SUBMISSION_RESULTS = [
 ] as const;
 export type SubmissionResult = (typeof SUBMISSION_RESULTS)[number];
 
+/** How workflows and steps end. A counter begins at 0 with each, or Prometheus would not see the first one rise. */
+const OUTCOMES = ['succeeded', 'failed', 'cancelled'] as const;
+type Outcome = (typeof OUTCOMES)[number];
+
 export interface Metrics {
   readonly registry: Registry;
   /** Call once, after what became of the submission is certain. */
   readonly workflowSubmitted: (result: SubmissionResult) => void;
   /** Call once, after the end of the workflow is stored. */
   readonly workflowFinished: (workflow: WorkflowRow) => void;
-  readonly stepFinished: (tool: string, outcome: 'succeeded' | 'failed' | 'cancelled') => void;
+  readonly stepFinished: (tool: string, outcome: Outcome) => void;
   /** Call once for each attempt that failed and is made again by itself. */
   readonly stepRetried: (tool: string) => void;
   /** Call once for each attempt, with the time from when it could run to its start. */
@@ -41,12 +47,15 @@ export interface Metrics {
   readonly eventsDeleted: (count: number) => void;
   /** Counts workflows that were removed because of their age. */
   readonly workflowsDeleted: (count: number) => void;
+  /** Call once for each file that was to be stored, with its size if it was, and the time that took. */
+  readonly artifactWritten: (outcome: 'ok' | 'failed', sizeBytes: number, seconds: number) => void;
 }
 
 /** The metrics that dashboards know by name, in a registry of their own. */
 export function createMetrics(): Metrics {
   const registry = new Registry();
   const registers = [registry];
+  addProcessMetrics(registry, 'orchestrator');
   const submissions = new Counter({
     name: 'foldforge_orchestrator_submissions_total',
     help: 'Submissions of workflows, by what became of them',
@@ -60,12 +69,14 @@ export function createMetrics(): Metrics {
     labelNames: ['state'],
     registers,
   });
+  for (const state of OUTCOMES) workflows.inc({ state }, 0);
   const steps = new Counter({
     name: 'foldforge_steps_total',
     help: 'Steps that have ended, by tool and outcome',
     labelNames: ['tool', 'outcome'],
     registers,
   });
+  for (const tool of TOOLS) for (const outcome of OUTCOMES) steps.inc({ tool, outcome }, 0);
   const duration = new Histogram({
     name: 'foldforge_workflow_duration_seconds',
     help: 'From the submission of a workflow to its end',
@@ -78,6 +89,7 @@ export function createMetrics(): Metrics {
     labelNames: ['tool'],
     registers,
   });
+  for (const tool of TOOLS) retries.inc({ tool }, 0);
   const waits = new Histogram({
     name: 'foldforge_step_wait_seconds',
     help: 'From when a step could run to its start, by tool',
@@ -108,6 +120,19 @@ export function createMetrics(): Metrics {
     help: 'Workflows that were removed because of their age',
     registers,
   });
+  const writes = new Histogram({
+    name: 'foldforge_artifact_write_duration_seconds',
+    help: 'Time to store a file, repetitions included, by outcome',
+    labelNames: ['outcome'],
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+    registers,
+  });
+  for (const outcome of ['ok', 'failed']) writes.zero({ outcome });
+  const writtenBytes = new Counter({
+    name: 'foldforge_artifact_written_bytes_total',
+    help: 'Bytes of files that were stored',
+    registers,
+  });
 
   return {
     registry,
@@ -132,6 +157,10 @@ export function createMetrics(): Metrics {
     },
     eventsDeleted: (count) => deletedEvents.inc(count),
     workflowsDeleted: (count) => deletedWorkflows.inc(count),
+    artifactWritten(outcome, sizeBytes, seconds) {
+      writes.observe({ outcome }, seconds);
+      if (outcome === 'ok') writtenBytes.inc(sizeBytes);
+    },
   };
 }
 

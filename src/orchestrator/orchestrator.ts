@@ -1,6 +1,7 @@
 import { OrchestratorService } from '../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 import { Health } from '../gen/grpc/health/v1/health_pb.ts';
 import type { Log } from '../shared/log.ts';
+import type { Tracing } from '../shared/tracing.ts';
 import { createBilling } from './accounts/billing.ts';
 import type { OrchestratorConfig } from './config.ts';
 import { addDatabaseMetrics } from './database-metrics.ts';
@@ -44,6 +45,7 @@ const STARTUP_WAIT_MS = 60_000;
 const VITAL_LOCK_TIMEOUT_MS = 2_000;
 const CALLS_GRACE_MS = 2_000;
 const RUNNERS_GRACE_MS = 3_000;
+const LAST_EXPORT_MS = 2_000;
 
 export interface Orchestrator {
   /** The port of the gRPC server. */
@@ -57,6 +59,8 @@ export interface OrchestratorParts {
   readonly log: Log;
   /** Instead of the one that the config names. Is closed with the orchestrator. */
   readonly runner?: Runner;
+  /** Undefined: there are no spans. Is closed with the orchestrator. */
+  readonly tracing?: Tracing | undefined;
   /** Called when this orchestrator must not go on, because another has taken its place. */
   readonly onReplaced: () => void;
 }
@@ -67,10 +71,10 @@ export interface OrchestratorParts {
  */
 export async function startOrchestrator(config: OrchestratorConfig, parts: OrchestratorParts): Promise<Orchestrator> {
   const metrics = createMetrics();
-  const { log, runner = createRunner(config, metrics, parts.log), onReplaced } = parts;
+  const { log, tracing, runner = createRunner(config, metrics, parts), onReplaced } = parts;
   const { databaseUrl, executorId, concurrency, limits, retries } = config;
   // Closed in reverse, also when a later part cannot start.
-  const opened: (() => Promise<unknown>)[] = [runner.close];
+  const opened: (() => Promise<unknown>)[] = [async () => tracing?.close(LAST_EXPORT_MS), runner.close];
   async function open<P extends { close: () => Promise<unknown> }>(opening: P | Promise<P>): Promise<P> {
     const part = await opening;
     opened.push(part.close);
@@ -103,7 +107,7 @@ export async function startOrchestrator(config: OrchestratorConfig, parts: Orche
     const billing = createBilling(config.billing);
     const change = createChangeWorkflow(database);
     const steps = createStepTransitions({ change, queue, billing, retries, metrics });
-    const runs = createStepRuns({ steps, runner, metrics, log });
+    const runs = createStepRuns({ steps, runner, metrics, log, tracing });
     const presence = await open(startPresence({ database: vital, executorId, seizeRuns: runs.seize, metrics, log }));
     // Two that set up the engine's own schema at the same time would deadlock.
     const turn = {
@@ -134,7 +138,7 @@ export async function startOrchestrator(config: OrchestratorConfig, parts: Orche
     const server = await startRpcServer({
       address: config.bindAddr,
       routes: (router) => router.service(OrchestratorService, service).service(Health, health),
-      interceptors: [createCallObserver(log), refuseWhenCutOff(presence)],
+      interceptors: [createCallObserver(log, tracing), refuseWhenCutOff(presence)],
       log,
     });
     opened.push(() => server.close(CALLS_GRACE_MS));
@@ -146,13 +150,23 @@ export async function startOrchestrator(config: OrchestratorConfig, parts: Orche
   }
 }
 
-function createRunner(config: OrchestratorConfig, metrics: Metrics, log: Log): Runner {
-  const writer = createArtifactWriter(config.objectStore);
+function createRunner(
+  config: OrchestratorConfig,
+  metrics: Metrics,
+  { log, tracing }: Pick<OrchestratorParts, 'log' | 'tracing'>,
+): Runner {
+  const writer = createArtifactWriter(config.objectStore, metrics.artifactWritten);
   const { putArtifact } = writer;
   const runner =
     config.runner === 'mock'
       ? createMockRunner({ stepSeconds: config.mockStepSeconds, putArtifact, log })
-      : createSidecarRunner({ endpoints: config.sidecars, putArtifact, onCapabilities: metrics.sidecarSaid, log });
+      : createSidecarRunner({
+          endpoints: config.sidecars,
+          putArtifact,
+          onCapabilities: metrics.sidecarSaid,
+          log,
+          tracing,
+        });
   return {
     ...runner,
     async close() {

@@ -47,9 +47,15 @@ const IDLE_CHECK_MS = 50;
 /** How long a connection that was just opened may be silent: its first request may be on its way, in milliseconds. */
 const FIRST_BYTE_MS = 1_000;
 
-/** Takes no more connections, lets what is under way finish, and cuts what is left after `graceMs`. */
-export async function drain(server: HttpServer, graceMs: number): Promise<void> {
-  const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+/**
+ * Takes no more connections, lets what is under way finish, and cuts what is left after `graceMs`; `onCut` is called before,
+ * if anything is left.
+ */
+export async function drain(server: HttpServer, graceMs: number, onCut?: () => void): Promise<void> {
+  const cut = setTimeout(() => {
+    onCut?.();
+    server.closeAllConnections();
+  }, graceMs);
   const sweep = setInterval(() => {
     server.closeIdleConnections();
     // Node takes one on which nothing has been asked yet, such as a browser's spare one, for busy.

@@ -152,6 +152,22 @@ export function address(defaultText: string, desc: string): Setting<Address> {
   return setting<Address>(parse, defaultText, desc);
 }
 
+/** Comma-separated origins as browsers send them: scheme, host and port, nothing else; none of them twice. */
+export function originList(desc: string): Setting<readonly string[]> {
+  const parse = (value: string) => {
+    const origins = value === '' ? [] : value.split(',').map((entry) => entry.trim());
+    for (const origin of origins) {
+      const url = URL.canParse(origin) ? new URL(origin) : undefined;
+      if (!url || !/^https?:$/.test(url.protocol) || url.origin !== origin) {
+        throw new Error(`has "${origin}", which is no origin such as https://app.example.org`);
+      }
+    }
+    if (new Set(origins).size < origins.length) throw new Error('has an origin twice');
+    return origins;
+  };
+  return setting<readonly string[]>(parse, '', desc);
+}
+
 /** An http or https URL without user, query or fragment; empty when `optional`. No slash at its end. */
 export function httpUrl(defaultText: string, desc: string, { optional = false } = {}): Setting<string> {
   const parse = (value: string) => {

@@ -9,6 +9,8 @@ const PAGES = [
   'CONTRIBUTING.md',
   'SECURITY.md',
   'examples/browser/README.md',
+  'examples/client-python/README.md',
+  'examples/client-ts/README.md',
   'docs/architecture.md',
   'docs/configuration.md',
   'docs/operations.md',

@@ -1,12 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import type pg from 'pg';
 import { ERRORS } from '../../src/gateway/errors.ts';
-import { createMetrics as createGatewayMetrics } from '../../src/gateway/metrics.ts';
-import { addDatabaseMetrics } from '../../src/orchestrator/database-metrics.ts';
-import { createMetrics as createOrchestratorMetrics } from '../../src/orchestrator/metrics.ts';
-import { createLog } from '../../src/shared/log.ts';
+import { createRegistries } from '../support/known-metrics.ts';
 
 const PAGE = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8');
 
@@ -23,14 +19,18 @@ describe('docs/operations.md', () => {
     );
   });
 
-  it('has every metric of ours, and no other', async () => {
-    const orchestrator = createOrchestratorMetrics().registry;
-    const pool = {} as pg.Pool;
-    addDatabaseMetrics({ registry: orchestrator, database: { pool }, pools: {}, log: createLog('test', 'silent') });
-    const registries = [createGatewayMetrics().registry, orchestrator];
-    const metrics = (await Promise.all(registries.map((registry) => registry.getMetricsAsJSON()))).flat();
-    const ours = metrics.map(({ name }) => name).filter((name) => name.startsWith('foldforge_'));
-    const listed = [...PAGE.matchAll(/^\| `(foldforge_\w+)/gm)].map(([, name]) => name);
-    assert.deepEqual(listed.sort(), ours.sort());
-  });
+  for (const [program, registry] of Object.entries(createRegistries())) {
+    it(`has every metric of the ${program}, with its labels, and no other`, () => {
+      const metrics = registry.getMetricsAsArray() as unknown as { name: string; labelNames: string[] }[];
+      const ours = metrics
+        .filter(({ name }) => name.startsWith('foldforge_'))
+        .map(({ name, labelNames }) => (labelNames.length > 0 ? `${name}{${labelNames}}` : name));
+      const [, both, gateway, orchestrator] = /^Both programs:$(.*)^Gateway:$(.*)^Orchestrator:$(.*)^## Logs$/ms.exec(
+        PAGE,
+      )!;
+      const own = program === 'gateway' ? gateway! : orchestrator!;
+      const listed = [...(both! + own).matchAll(/^\| `(foldforge_\w+(?:\{[\w,]+\})?)`/gm)].map(([, name]) => name);
+      assert.deepEqual(listed.sort(), ours.sort());
+    });
+  }
 });

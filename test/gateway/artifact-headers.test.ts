@@ -83,7 +83,7 @@ describe('headers of artifacts', () => {
       assert.equal(headers['X-Content-Type-Options'], 'nosniff');
       assert.equal(headers['Content-Security-Policy'], 'sandbox');
       assert.match(headers['Content-Disposition']!, /^attachment;/);
-      assert.equal(headers.Vary, 'Authorization');
+      assert.equal(headers.Vary, 'Authorization, Origin');
     }
   });
 

@@ -63,7 +63,7 @@ for (const { name, start } of S3_SERVERS) {
         'x-content-type-options': 'nosniff',
         'content-security-policy': 'sandbox',
         'cache-control': 'private, max-age=300, immutable',
-        vary: 'Authorization',
+        vary: 'Authorization, Origin',
       };
       const head = await gateway.request(path, { method: 'HEAD', headers: { Range: 'bytes=0-1' } });
       assert.equal(head.status, 200, 'a range is for GET alone');
@@ -139,7 +139,7 @@ for (const { name, start } of S3_SERVERS) {
           assert.equal(response.status, status, `${method} ${JSON.stringify(headers)}`);
           assert.equal(response.headers.get('etag'), ETAG);
           assert.equal(response.headers.get('cache-control'), 'private, max-age=300, immutable');
-          assert.equal(response.headers.get('vary'), 'Authorization');
+          assert.equal(response.headers.get('vary'), 'Authorization, Origin');
         }
       }
     });

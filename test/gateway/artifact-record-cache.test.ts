@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { createArtifactRecords } from '../../src/gateway/access/artifact-records.ts';
 import { startDeadline } from '../../src/gateway/context.ts';
+import { createMetrics } from '../../src/gateway/metrics.ts';
 import { WorkflowSchema } from '../../src/gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 import { pathOf, recordFiles, sha256, storeSettings } from '../support/artifact-records.ts';
 import { type FakeOrchestrator, startFakeOrchestrator } from '../support/fake-orchestrator.ts';
@@ -106,6 +107,7 @@ describe('what is remembered of artifacts', () => {
     const records = createArtifactRecords({
       bucket: 'b',
       ttlMs: 60_000,
+      metrics: createMetrics(),
       orchestrator: {
         async getWorkflow({ workflowId }) {
           asked++;

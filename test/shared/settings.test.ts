@@ -13,6 +13,7 @@ const settings = {
   SECRETS: setting.secretList('', '', { optional: true, minLength: 4 }),
   URL: setting.httpUrl('http://x/', ''),
   LEVEL: setting.choice(['low', 'high'], 'low', ''),
+  ORIGINS: setting.originList(''),
 };
 const read = (environment: Record<string, string>) =>
   setting.readSettings(
@@ -33,6 +34,7 @@ describe('settings', () => {
       SECRETS: [],
       URL: 'http://x',
       LEVEL: 'low',
+      ORIGINS: [],
     });
   });
 
@@ -58,6 +60,14 @@ describe('settings', () => {
       [{ URL: 'ftp://x' }, /must be an http/],
       [{ URL: 'http://user:secret@x' }, /^T__URL must be an http:\/\/ or https:\/\/ URL without user/],
       [{ LEVEL: 'mid' }, /one of: low, high/],
+      [{ ORIGINS: 'https://a.test/' }, /T__ORIGINS has "https:\/\/a.test\/", which is no origin such as/],
+      [{ ORIGINS: 'https://a.test, *' }, /has "\*"/],
+      [{ ORIGINS: 'https://A.test' }, /has "https:\/\/A.test"/],
+      [{ ORIGINS: 'https://a.test:443' }, /is no origin/],
+      [{ ORIGINS: 'https://a.test,' }, /has ""/],
+      [{ ORIGINS: 'null' }, /has "null"/],
+      [{ ORIGINS: 'ws://a.test' }, /is no origin/],
+      [{ ORIGINS: 'https://a.test,https://a.test' }, /an origin twice/],
       [{ COUNTS: '1' }, /^T__COUNTS is not a setting \(did you mean T__COUNT\?\)$/],
       [{ NONSENSE: '1' }, /^T__NONSENSE is not a setting$/],
       [{ COUNT_FILE: '/x' }, /T__COUNT_FILE is not a setting/],

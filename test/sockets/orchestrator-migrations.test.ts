@@ -105,7 +105,7 @@ describe('the schema', { concurrency: true }, () => {
     }
 
     const { code, stdout, stderr } = await replicas.finish(url);
-    assert.deepEqual([code, stdout], [69, '']);
+    assert.deepEqual([code, JSON.parse(stdout).msg], [69, 'settings']);
     const [newest, known] = [MIGRATIONS.length + NEWER.length, MIGRATIONS.length];
     assert.match(stderr, new RegExp(`^foldforge-orchestrator: .*schema version ${newest}\\b.*\\b${known}\\b.*\n$`));
   });

@@ -48,10 +48,10 @@ export function storeSettings(endpoint: string) {
   };
 }
 
-/** How many downloads have failed on the side of the store, by reason. */
+/** How many downloads have failed on the side of the store, by those reasons that have come up. */
 export async function readFailures(gateway: TestGateway): Promise<Record<string, number>> {
   const text = await (await gateway.request('/metrics')).text();
-  const lines = text.matchAll(/^foldforge_gateway_object_store_failures_total\{reason="(\w+)"\} (\d+)$/gm);
+  const lines = text.matchAll(/^foldforge_gateway_object_store_failures_total\{reason="(\w+)"\} ([1-9]\d*)$/gm);
   return Object.fromEntries([...lines].map(([, reason, count]) => [reason, Number(count)]));
 }
 

@@ -3,7 +3,7 @@ import { createHash, randomInt } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { listViews } from './text-views.ts';
 
-/** Where something can come out. `trace` is for span exports, of which there are none yet. */
+/** Where something can come out. `trace`: the spans that are exported. */
 export type Place = 'body' | 'header' | 'log' | 'metrics' | 'trace' | 'orchestrator' | 'store' | 'stripe' | 'stdout';
 
 /** Where a canary may appear, and where it must, so that the test that looks for it can fail. Nowhere else. */

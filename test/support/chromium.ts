@@ -11,11 +11,20 @@ const OFFLINE = [
   '--no-first-run',
 ];
 
-/** A real Chromium without a window, in a profile of its own that `close` removes; `missing` says why there is none. */
-export async function startChromium(): Promise<{ readonly browser: Browser } | { readonly missing: string }> {
+/** Draws in three dimensions by the processor alone, so that a picture is the same on every machine. */
+const WEBGL = '--enable-unsafe-swiftshader';
+
+/**
+ * A real Chromium without a window, in a profile of its own that `close` removes; `missing` says why there is none.
+ * `webgl`: its pages can draw in three dimensions.
+ */
+export async function startChromium({
+  webgl = false,
+} = {}): Promise<{ readonly browser: Browser } | { readonly missing: string }> {
   const program = await findDebianProgram('chromium', 'chromium');
   if ('missing' in program) return program;
   // Root cannot have the sandbox, and the pages are ours.
-  const args = process.getuid?.() === 0 ? [...OFFLINE, '--no-sandbox'] : OFFLINE;
+  const sandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
+  const args = [...OFFLINE, ...sandbox, ...(webgl ? [WEBGL] : [])];
   return { browser: await chromium.launch({ executablePath: program.file, args }) };
 }

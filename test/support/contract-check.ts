@@ -62,7 +62,9 @@ function compile(contract: Contract) {
   const operations = listOperations(document).map(({ method, path, operation }) => ({
     method,
     operation: operation as typeof operation & { responses: Record<string, object> },
-    pattern: new RegExp(`^${path.replaceAll('.', '\\.').replace('{key}', '.+').replace('{id}', '[^/]+')}$`),
+    pattern: new RegExp(
+      `^${path.replaceAll('.', '\\.').replace('{key}', '.+').replace('{path}', '.*').replace('{id}', '[^/]+')}$`,
+    ),
     path,
   }));
   const byId = new Map(operations.map((entry) => [entry.operation.operationId, entry]));

@@ -2,7 +2,9 @@ import { Writable } from 'node:stream';
 import { GATEWAY_PREFIX, readGatewayConfig } from '../../src/gateway/config.ts';
 import { readContract } from '../../src/gateway/contract.ts';
 import { startGateway } from '../../src/gateway/gateway.ts';
-import { createLog } from '../../src/shared/log.ts';
+import type { Pages } from '../../src/gateway/pages.ts';
+import { createLog, type Log } from '../../src/shared/log.ts';
+import type { Tracing } from '../../src/shared/tracing.ts';
 import { checkAnswer } from './contract-check.ts';
 
 export const CONTRACT = readContract(new URL('../../openapi.yaml', import.meta.url));
@@ -11,7 +13,11 @@ export const ADMIN = { Authorization: 'Bearer dev-token' };
 export type TestGateway = Awaited<ReturnType<typeof startTestGateway>>;
 
 /** The gateway on a free port; every answer that `request` gets is held against openapi.yaml. */
-export async function startTestGateway(settings: Readonly<Record<string, string>> = {}) {
+export async function startTestGateway(
+  settings: Readonly<Record<string, string>> = {},
+  pages?: Pages,
+  tracing?: (log: Log) => Promise<Tracing | undefined>,
+) {
   const logLines: string[] = [];
   const destination = new Writable({
     write(chunk, _encoding, done) {
@@ -30,7 +36,7 @@ export async function startTestGateway(settings: Readonly<Record<string, string>
     Object.fromEntries(Object.entries(environment).map(([name, value]) => [GATEWAY_PREFIX + name, value])),
   );
   const log = createLog('gateway', config.LOG_LEVEL, destination);
-  const gateway = await startGateway(config, { log, contract: CONTRACT });
+  const gateway = await startGateway(config, { log, contract: CONTRACT, pages, tracing: await tracing?.(log) });
   const url = `http://127.0.0.1:${gateway.port}`;
 
   /**

@@ -126,6 +126,10 @@ export const SCENARIOS: Readonly<Record<string, Readonly<Record<string, Scenario
   getMetrics: { plain: () => get('/metrics') },
   getOpenapiJson: { plain: () => get('/openapi.json') },
   getOpenapiYaml: { plain: () => get('/openapi.yaml') },
+  getDocs: { plain: () => get('/docs') },
+  getDocsFile: { plain: () => get('/docs/index.html') },
+  getConsole: { plain: () => get('/console') },
+  getConsolePage: { plain: () => get('/console/nothing') },
 };
 
 export function listScenarios() {

@@ -7,6 +7,7 @@ import { type FakeOrchestrator, startFakeOrchestrator } from './fake-orchestrato
 import { startFakeStripe, stripeSettings } from './fake-stripe.ts';
 import { startTestGateway } from './gateway.ts';
 import { FILE_KEY, startLeakyStore } from './leaky-store.ts';
+import { startOtlpCollector, tracingTo } from './otlp-collector.ts';
 import { plantSecrets } from './planted-secrets.ts';
 import { exchange, type RawAnswer, type RawRequest, requestText } from './raw-http.ts';
 import { until } from './waiting.ts';
@@ -14,6 +15,9 @@ import { until } from './waiting.ts';
 export type RpcName = Parameters<FakeOrchestrator['onCall']>[0];
 export type LeakWorld = Awaited<ReturnType<typeof startLeakWorld>>;
 type Fault = (rpc: RpcName) => unknown;
+
+const PAGE = { type: 'text/html', body: Buffer.from('<!doctype html>'), gzip: undefined, digest: 'none' };
+const PAGES = { docs: new Map([['index.html', PAGE]]), console: new Map([['index.html', PAGE]]) };
 
 interface Circumstances {
   readonly fault?: Fault;
@@ -38,8 +42,9 @@ export async function startLeakWorld({ accounts = true, unreachable = false, tim
   const fake = await startFakeOrchestrator({ health: true, replay: true, accounts });
   const store = await startLeakyStore(canaries, file);
   const stripe = await startFakeStripe();
+  const collector = await startOtlpCollector();
   canaries.watch('the address of the orchestrator', new URL(fake.endpoint).host, { may: ['log', 'orchestrator'] });
-  canaries.watch('the address of Stripe', new URL(stripe.url).host, { may: ['log', 'stripe'] });
+  canaries.watch('the address of Stripe', new URL(stripe.url).host, { may: ['log', 'trace', 'stripe'] });
   canaries.watch('the address of the store', store.address, { may: ['log', 'store'] });
 
   /** A key of the orchestrator's; `minted` ones have the form of ours. */
@@ -53,7 +58,7 @@ export async function startLeakWorld({ accounts = true, unreachable = false, tim
   }
   const good = { minted: addKey('a good key'), opaque: addKey('a good key of an older form', { minted: false }) };
 
-  const gateway = await startTestGateway({
+  const settings = {
     ORCHESTRATOR_ENDPOINT: unreachable ? `http://${data.host}:50051` : fake.endpoint,
     ORCHESTRATOR_RPC_TIMEOUT_SECONDS: String(timeoutSeconds),
     UPSTREAM_LOSS_SECONDS: '0.25',
@@ -68,7 +73,10 @@ export async function startLeakWorld({ accounts = true, unreachable = false, tim
     OBJECT_STORE_READ_TIMEOUT_SECONDS: '0.3',
     BODY_LIMIT_BYTES: '4096',
     ...stripeSettings(stripe),
-  });
+  };
+  // JSON, in which numbers are text, too.
+  const tracing = tracingTo(collector, { OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' });
+  const gateway = await startTestGateway({ ...settings, CONSOLE_ENABLED: 'true' }, PAGES, tracing);
 
   /** What becomes of the calls of a request, by its id; `''`: of those without one. */
   const faults = new Map<string, Fault>();
@@ -76,7 +84,7 @@ export async function startLeakWorld({ accounts = true, unreachable = false, tim
     fake.onCall(rpc, () => faults.get(fake.calls.at(-1)!.headers.get('x-request-id') ?? '')?.(rpc));
   }
 
-  const seen = { logLines: 0, calls: 0, stored: 0, sold: 0 };
+  const seen = { logLines: 0, traces: 0, calls: 0, stored: 0, sold: 0 };
   const unlogged = new Set<string>();
   let asked = 0;
 
@@ -121,7 +129,7 @@ export async function startLeakWorld({ accounts = true, unreachable = false, tim
     });
     const metrics = await exchange(gateway.port, requestText({ target: '/metrics' }));
     canaries.scan('metrics', metrics.body);
-    // canaries.scan('trace', …) goes here once spans are exported.
+    scanTraces();
     const calls = fake.calls.slice(seen.calls).map(({ rpc, request, headers }) => [rpc, request, [...headers]]);
     for (const call of calls) canaries.scan('orchestrator', JSON.stringify(call, exactly));
     for (const request of store.requests.slice(seen.stored)) canaries.scan('store', request);
@@ -129,6 +137,12 @@ export async function startLeakWorld({ accounts = true, unreachable = false, tim
     for (const request of sold) canaries.scan('stripe', request);
     Object.assign(seen, { calls: fake.calls.length, stored: store.requests.length, sold: stripe.requests.length });
     canaries.checkLeaks();
+  }
+
+  /** Spans come in batches: what is not there yet is scanned the next time, or at the end. */
+  function scanTraces(): void {
+    for (const text of collector.texts.slice(seen.traces)) canaries.scan('trace', text);
+    seen.traces = collector.texts.length;
   }
 
   /** A workflow in `state` of the principal's, with one artifact under `key`. */
@@ -171,7 +185,9 @@ export async function startLeakWorld({ accounts = true, unreachable = false, tim
     },
     async close(): Promise<void> {
       await gateway.close();
-      await Promise.all([fake.close(), store.close(), stripe.close()]);
+      await Promise.all([fake.close(), store.close(), stripe.close(), collector.close()]);
+      scanTraces();
+      canaries.checkLeaks();
     },
   };
 }

@@ -14,10 +14,10 @@ export function plantSecrets(canaries: Canaries, accounts: boolean) {
     idempotencyKey: canaries.plant('an idempotency key', { must: ['orchestrator'] }),
     file: canaries.plant('what a file holds', { must: ['body'] }),
     returnUrl: canaries.plant('a URL to return to', { must: ['stripe'] }),
-    requestId: canaries.plant('a request id', { must: ['body', 'header', 'log', 'orchestrator'] }),
+    requestId: canaries.plant('a request id', { must: ['body', 'header', 'log', 'trace', 'orchestrator'] }),
     // Longer than a label may be, so that no server is asked for it.
-    host: `${canaries.plant('what the orchestrator is called', { must: ['log'] })}${'x'.repeat(60)}.internal`,
-    keyId: canaries.plant('the public id of a key', { [accounts ? 'must' : 'may']: ['log'] }),
+    host: `${canaries.plant('what the orchestrator is called', { must: ['log'], may: ['trace'] })}${'x'.repeat(60)}.internal`,
+    keyId: canaries.plant('the public id of a key', { [accounts ? 'must' : 'may']: ['log', 'trace'] }),
   };
   const tokens = [secret('the first static token'), secret('the second static token')];
   const ticketSecrets = ['the first', 'the second'].map((which) => secret(`${which} ticket secret`).padEnd(40, 'x'));

@@ -22,7 +22,7 @@ interface Parts {
   readonly keyWatch: { watch(caller: Caller, onRefused: (error: GatewayError) => void): () => void };
   readonly maxPerPrincipal: number;
   readonly maxPerProcess: number;
-  readonly metrics: Pick<Metrics, 'streamRefusals'>;
+  readonly metrics: Pick<Metrics, 'streamRefusals' | 'open'>;
 }
 
 interface Held {
@@ -85,10 +85,12 @@ export function createStreamSlots({ lifecycle, keyWatch, maxPerPrincipal, maxPer
       }
       const slot: Held = { end: undefined, reason: lifecycle.draining ? shutdown() : undefined };
       held.add(slot);
+      metrics.open.held++;
       count(principal, 1);
       const stopWatch = keyWatch.watch(caller, (error) => end(slot, { kind: 'refused', error }));
       outgoing.on('close', () => {
         held.delete(slot);
+        metrics.open.held--;
         count(principal, -1);
         stopWatch();
       });

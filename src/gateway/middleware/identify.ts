@@ -1,13 +1,21 @@
 import { randomUUID } from 'node:crypto';
+import type { Tracing } from '../../shared/tracing.ts';
 import { type Facts, type Frame, startDeadline } from '../context.ts';
+import { startRequestSpan } from './request-span.ts';
+
+interface IdentifyParts {
+  readonly timeoutMs: number;
+  /** Undefined: requests have no spans. */
+  readonly tracing?: Tracing | undefined;
+}
 
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 /**
  * Names the request, and gives it one deadline for all its upstream calls, which are aborted when the client goes away.
- * W3C trace context travels on as it came.
+ * W3C trace context travels on as it came, or with a span of ours in place of the caller's.
  */
-export function createIdentify({ timeoutMs }: { timeoutMs: number }): Frame {
+export function createIdentify({ timeoutMs, tracing }: IdentifyParts): Frame {
   return function identify(c) {
     const { incoming, outgoing } = c.env;
     const given = incoming.headers['x-request-id'];
@@ -18,6 +26,11 @@ export function createIdentify({ timeoutMs }: { timeoutMs: number }): Frame {
       metadata.traceparent = traceparent;
       if (typeof tracestate === 'string' && /^[\x20-\x7e]{1,512}$/.test(tracestate)) metadata.tracestate = tracestate;
     }
+    const span = tracing && startRequestSpan(tracing, incoming.url ?? '', metadata);
+    if (span) {
+      delete metadata.tracestate;
+      Object.assign(metadata, span.headers);
+    }
     const gone = new AbortController();
     const leave = () => {
       if (!outgoing.writableFinished) gone.abort();
@@ -27,6 +40,7 @@ export function createIdentify({ timeoutMs }: { timeoutMs: number }): Frame {
     const call = { signal: gone.signal, timeLeftMs: startDeadline(timeoutMs), metadata };
     // The rest is set by those who learn it.
     const facts: Partial<Facts> = { requestId, headers, route: 'unmatched', call };
+    if (span) facts.span = span;
     c.env.facts = facts as Facts;
     return () => {
       // A stream has made all the calls of its request; what it watches ends by itself.

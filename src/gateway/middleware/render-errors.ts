@@ -1,15 +1,24 @@
 import { randomUUID } from 'node:crypto';
 import { RequestError } from '@hono/node-server';
 import type { Log } from '../../shared/log.ts';
-import type { Answer, Facts, RequestContext } from '../context.ts';
+import { type Span, traceFields } from '../../shared/tracing.ts';
+import type { Answer, Call, Facts, RequestContext } from '../context.ts';
 import { errorBody, errorHeaders, GatewayError, toGatewayError } from '../errors.ts';
+import type { Metrics } from '../metrics.ts';
 import { rateLimitHeaders } from '../wire/quota.ts';
 
+/** What the log tells of the request that a fault belongs to. */
+export interface LoggedRequest extends Pick<Facts, 'requestId' | 'route'> {
+  readonly call: Pick<Call, 'metadata'>;
+  readonly span?: Pick<Span, 'spanId'>;
+}
+
 /** Renders whatever was thrown: one body for every error, and from 500 on the cause goes to the log alone. */
-export function createRenderErrors({ log }: { log: Log }) {
-  function logFault(error: GatewayError, { requestId, route }: Pick<Facts, 'requestId' | 'route'>): void {
+export function createRenderErrors({ log, metrics }: { log: Log; metrics: Pick<Metrics, 'errors'> }) {
+  function logFault(error: GatewayError, { requestId, route, call, span }: LoggedRequest): void {
     if (error.status < 500) return;
-    log.error({ request_id: requestId, route, code: error.code, err: error }, error.message);
+    const trace = traceFields(call.metadata, span);
+    log.error({ request_id: requestId, ...trace, route, code: error.code, err: error }, error.message);
   }
 
   return {
@@ -18,6 +27,7 @@ export function createRenderErrors({ log }: { log: Log }) {
     renderError(thrown: unknown, c: RequestContext): Answer {
       const error = toGatewayError(thrown);
       logFault(error, c.env.facts);
+      metrics.errors.inc({ code: error.code });
       const method = c.env.incoming.method ?? 'GET';
       const body = JSON.stringify(errorBody(error, c.env.facts.requestId, method));
       return {

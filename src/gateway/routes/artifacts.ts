@@ -12,12 +12,12 @@ import { transfer } from './transfer.ts';
 interface ArtifactParts {
   readonly records: ArtifactRecords;
   readonly store: ArtifactStore;
-  readonly metrics: Pick<Metrics, 'storeFailures'>;
+  readonly metrics: Pick<Metrics, 'storeFailures' | 'storeBytes'>;
   /** `redirect`: the client gets the bytes from the store itself. */
   readonly delivery: 'proxy' | 'redirect';
   /** How long the store may be silent in the middle of a file, in milliseconds. */
   readonly idleMs: number;
-  readonly logFault: (error: GatewayError, request: Pick<Facts, 'requestId' | 'route'>) => void;
+  readonly logFault: (error: GatewayError, request: Pick<Facts, 'requestId' | 'route' | 'call'>) => void;
 }
 
 /** Handler of the tag `artifacts`. The store is asked only for keys that this caller's workflow made. */
@@ -39,8 +39,8 @@ export function createArtifactRoutes({ records, store, metrics, delivery, idleMs
   async function pass(c: RequestContext, record: ArtifactRecord, range: ByteRange | undefined): Promise<undefined> {
     const { outgoing } = c.env;
     const { key, sizeBytes } = record;
-    const { signal } = c.env.facts.call;
-    const body = await store.open({ key, range, sizeBytes, signal });
+    const { signal, metadata } = c.env.facts.call;
+    const body = await store.open({ key, range, sizeBytes, signal, metadata });
     outgoing.writeHead(range ? 206 : 200, { ...c.env.facts.headers, ...artifactHeaders(record, range) });
     const onBroken = (error: Error) => {
       metrics.storeFailures.inc({ reason: 'broken' });
@@ -48,7 +48,7 @@ export function createArtifactRoutes({ records, store, metrics, delivery, idleMs
       c.env.facts.brokenBy = fault;
       logFault(fault, c.env.facts);
     };
-    await transfer({ body, outgoing, idleMs, onBroken });
+    await transfer({ body, outgoing, idleMs, onBroken, onBytes: (count) => metrics.storeBytes.inc(count) });
     return undefined;
   }
 

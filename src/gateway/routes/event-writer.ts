@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import type { Metrics } from '../metrics.ts';
 import { openingLines } from '../wire/sse.ts';
 
 /** How long a resumed stream waits for its first event before the cursor is given back, in milliseconds. */
@@ -30,14 +31,14 @@ export interface EventWriter {
 
 /**
  * Writes Server-Sent Events to one reader. Bytes that are shared among readers are handed to the socket as they are.
- * A reader that falls behind by more than the limits is cut off: `onCut` is called, and the connection destroyed.
+ * A reader that falls behind by more than the limits is cut off: that is counted, and the connection destroyed.
  */
 export function createEventWriter(
   outgoing: ServerResponse,
   opening: Opening,
   heartbeat: Buffer,
   { heartbeatMs, bufferBytes, stallMs }: StreamLimits,
-  onCut: () => void,
+  metrics: Pick<Metrics, 'streamCuts' | 'eventsSent'>,
 ): EventWriter {
   // One frame that is larger than the buffer may wait beside it, or nobody could ever read it.
   let oversizeBytes = 0;
@@ -48,7 +49,7 @@ export function createEventWriter(
   };
 
   function cut(): void {
-    onCut();
+    metrics.streamCuts.inc();
     outgoing.destroy();
   }
 
@@ -92,7 +93,10 @@ export function createEventWriter(
     wake();
   });
   return {
-    write,
+    write(frame) {
+      metrics.eventsSent.count++;
+      write(frame);
+    },
     ready() {
       if (!outgoing.writableNeedDrain || outgoing.destroyed) return undefined;
       drained ??= Promise.withResolvers<void>();

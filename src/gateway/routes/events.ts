@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { StreamSlot, StreamSlots } from '../access/stream-slots.ts';
 import type { StreamTickets } from '../access/stream-tickets.ts';
-import type { Answer, Facts, Lifecycle, RequestContext } from '../context.ts';
+import type { Answer, Call, Facts, Lifecycle, RequestContext } from '../context.ts';
 import { errorBody, type Fault, GatewayError, toGatewayError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { EventHub } from '../upstream/event-hub.ts';
@@ -27,13 +27,13 @@ interface EventParts {
   readonly hub: EventHub;
   readonly slots: StreamSlots;
   readonly tickets: StreamTickets;
-  readonly metrics: Pick<Metrics, 'openStreams' | 'streamCuts'>;
+  readonly metrics: Pick<Metrics, 'openStreams' | 'streamCuts' | 'eventsSent'>;
   readonly lifecycle: Lifecycle;
   readonly limits: StreamLimits;
   readonly logFault: (error: GatewayError, request: LoggedRequest) => void;
 }
 
-type LoggedRequest = Pick<Facts, 'requestId' | 'route'>;
+type LoggedRequest = Pick<Facts, 'requestId' | 'route'> & { readonly call: Pick<Call, 'metadata'> };
 
 const STREAM_HEADERS = {
   'Content-Type': 'text/event-stream',
@@ -56,7 +56,7 @@ export function createEventRoutes(parts: EventParts) {
     join: (watcher: Watcher) => () => void,
   ): void {
     const opening = { retryMs: jitteredRetryMs(), cursor };
-    const writer = createEventWriter(outgoing, opening, heartbeat, limits, () => metrics.streamCuts.inc());
+    const writer = createEventWriter(outgoing, opening, heartbeat, limits, metrics);
     const fail = (error: GatewayError) => writer.end(namedFrame('error', errorBody(error, request.requestId, 'GET')));
     metrics.openStreams.inc();
     outgoing.on('close', () => metrics.openStreams.dec());
@@ -108,9 +108,8 @@ export function createEventRoutes(parts: EventParts) {
       const heartbeat = input.query.heartbeat === 'event' ? HEARTBEAT_EVENT : HEARTBEAT_COMMENT;
       const watch = { workflowId, cursor, metadata: call.metadata, changedAtMs: changedAtMs(workflow) };
       const asRead = () => snapshotFrame(workflow);
-      stream(outgoing, { requestId, route }, slot, heartbeat, cursor, (watcher) =>
-        hub.watch(watch, watcher, mark, asRead),
-      );
+      const logged = { requestId, route, call: { metadata: call.metadata } };
+      stream(outgoing, logged, slot, heartbeat, cursor, (watcher) => hub.watch(watch, watcher, mark, asRead));
       return undefined;
     },
 

@@ -1,6 +1,8 @@
-import type { Answer, Lifecycle } from '../context.ts';
+import { hash } from 'node:crypto';
+import type { Answer, Lifecycle, RequestContext } from '../context.ts';
 import type { Contract } from '../contract.ts';
 import type { Exposition } from '../metrics.ts';
+import { matchesEntityTag } from '../wire/entity-tags.ts';
 import { answerJson, answerText } from './answer.ts';
 
 interface HealthParts {
@@ -12,6 +14,9 @@ interface HealthParts {
 
 /** Handlers of the tag `health`: for probes, scrapers and tools; none needs a credential. */
 export function createHealthRoutes({ contract, lifecycle, metrics, readiness }: HealthParts) {
+  const answerOpenapiJson = createDocumentAnswer(contract.json, 'application/json');
+  const answerOpenapiYaml = createDocumentAnswer(contract.yaml, 'application/yaml');
+
   return {
     getHealth(): Answer {
       return answerJson({ status: 'ok', version: contract.version });
@@ -22,16 +27,31 @@ export function createHealthRoutes({ contract, lifecycle, metrics, readiness }: 
       return ready ? answerJson({ status: 'ready' }) : answerJson({ status: 'unavailable' }, 503);
     },
 
-    async getMetrics(): Promise<Answer> {
-      return answerText(await metrics.read(), 200, { 'Content-Type': metrics.contentType });
+    async getMetrics(c: RequestContext): Promise<Answer> {
+      const takesOpenMetrics = c.env.incoming.headers.accept?.includes('application/openmetrics-text') ?? false;
+      const { contentType, read } = (takesOpenMetrics && metrics.openMetrics) || metrics;
+      return answerText(await read(), 200, { 'Content-Type': contentType });
     },
 
-    getOpenapiJson(): Answer {
-      return answerText(contract.json, 200, { 'Content-Type': 'application/json' });
+    getOpenapiJson(c: RequestContext): Answer {
+      return answerOpenapiJson(c.env.facts.input.headers['if-none-match']);
     },
 
-    getOpenapiYaml(): Answer {
-      return answerText(contract.yaml, 200, { 'Content-Type': 'application/yaml' });
+    getOpenapiYaml(c: RequestContext): Answer {
+      return answerOpenapiYaml(c.env.facts.input.headers['if-none-match']);
     },
   };
+}
+
+/**
+ * Answers with a text that stays the same while the process lives: its bytes and its entity tag are made once. Whoever
+ * keeps it must ask each time, and gets 304 while `ifNoneMatch` names it (RFC 9110, section 13.1.2).
+ */
+function createDocumentAnswer(text: string, contentType: string): (ifNoneMatch: string | undefined) => Answer {
+  const body = Buffer.from(text);
+  const etag = `"${hash('sha256', body, 'base64url')}"`;
+  const validators = { ETag: etag, 'Cache-Control': 'no-cache' };
+  const whole = answerText(body, 200, { 'Content-Type': contentType, ...validators });
+  const unchanged = { status: 304, headers: validators };
+  return (ifNoneMatch) => (matchesEntityTag(ifNoneMatch, etag) ? unchanged : whole);
 }

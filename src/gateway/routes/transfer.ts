@@ -19,13 +19,15 @@ interface Transfer {
   readonly idleMs: number;
   /** The sender broke off or was silent for too long. Called before the connection to the client is destroyed. */
   readonly onBroken: (error: Error) => void;
+  /** Called now and then with how many bytes of the file have come since the last time. */
+  readonly onBytes: (count: number) => void;
 }
 
 /**
  * Passes a file on with backpressure and constant memory. Settles when it is over, however it ended; a file that is not
  * whole destroys the connection to the client, so that this is always noticed.
  */
-export async function transfer({ body, outgoing, idleMs, onBroken }: Transfer): Promise<void> {
+export async function transfer({ body, outgoing, idleMs, onBroken, onBytes }: Transfer): Promise<void> {
   outgoing.setMaxListeners(LISTENERS);
   body.once('error', (error) => {
     // A client that has left breaks the sender off in turn.
@@ -33,7 +35,17 @@ export async function transfer({ body, outgoing, idleMs, onBroken }: Transfer): 
   });
   const { socket } = body;
   let heard = { bytes: socket.bytesRead, at: performance.now() };
+  const sizeBytes = Number(body.headers['content-length']);
+  const before = socket.bytesRead - body.readableLength;
+  let counted = 0;
+  // The connection may be somebody else's by the time that a slow client has taken its file.
+  const count = () => {
+    const come = Math.max(counted, Math.min(socket.bytesRead - before, sizeBytes));
+    onBytes(come - counted);
+    counted = come;
+  };
   const watch = setInterval(() => {
+    count();
     // The time a client takes is not the sender's silence.
     if (socket.bytesRead !== heard.bytes || outgoing.writableNeedDrain || outgoing.writableLength > WAITING_BYTES) {
       heard = { bytes: socket.bytesRead, at: performance.now() };
@@ -41,12 +53,12 @@ export async function transfer({ body, outgoing, idleMs, onBroken }: Transfer): 
       body.destroy(new Error(`nothing came for ${idleMs} ms`));
     }
   }, idleMs / 4);
-  const sizeBytes = Number(body.headers['content-length']);
   // What came in one piece with the head has reached the body by then.
   await nextTurn();
   await ((sizeBytes >= DIRECT_BYTES && passDirectly(body, outgoing, sizeBytes)) ||
     pipeline(body, outgoing).catch(() => undefined));
   clearInterval(watch);
+  count();
 }
 
 /** Undefined when it is not possible. */

@@ -1,9 +1,11 @@
 import { Agent as HttpAgent, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { GetObjectCommandInput, S3Client } from '@aws-sdk/client-s3';
+import type { TraceHeaders, Tracing } from '../../shared/tracing.ts';
 import { GatewayError } from '../errors.ts';
 import { type ByteRange, bytesOf, rangeText } from '../wire/ranges.ts';
 import { allowDirectReads } from './direct-reads.ts';
+import { createStoreSpans } from './http-spans.ts';
 import { fromStore, isWorthAnother, type StoreFailure } from './store-errors.ts';
 
 /** How long the link to an object is good, in seconds. */
@@ -22,6 +24,10 @@ export interface ArtifactStoreSettings {
   /** Bound of the time until an answer has begun, and until an error is complete. */
   readonly answerTimeoutMs: number;
   readonly onFailure: (failure: StoreFailure) => void;
+  /** Called when the store has begun to answer, or has failed to; not when the client went away before. */
+  readonly onAnswer: (outcome: 'ok' | 'failed', seconds: number) => void;
+  /** Undefined: calls have no spans. */
+  readonly tracing?: Tracing | undefined;
 }
 
 export interface ArtifactStore {
@@ -36,6 +42,8 @@ export interface ArtifactStore {
     readonly range: ByteRange | undefined;
     readonly sizeBytes: bigint;
     readonly signal: AbortSignal;
+    /** Of the call that it is opened for. */
+    readonly metadata?: TraceHeaders;
   }) => Promise<IncomingMessage>;
   /** The URL from which whoever has it can get the object for a minute, under these headers. Throws NOT_CONFIGURED. */
   readonly linkTo: (object: {
@@ -43,18 +51,20 @@ export interface ArtifactStore {
     readonly contentType: string;
     readonly contentDisposition: string;
   }) => Promise<string>;
+  /** The origin of such URLs; undefined when there is no store. */
+  readonly linkOrigin: string | undefined;
   readonly close: () => void;
 }
 
 /** The one bucket of the settings, over S3. The SDK is loaded only when there is a store. */
 export async function createArtifactStore(settings: ArtifactStoreSettings): Promise<ArtifactStore> {
-  const { bucket, onFailure } = settings;
+  const { bucket, onFailure, onAnswer } = settings;
   if (settings.endpoint === '') {
     const requireConfigured = () => {
       throw new GatewayError('NOT_CONFIGURED', 'R2_ENDPOINT is not set');
     };
     const refuse = async () => requireConfigured();
-    return { requireConfigured, open: refuse, linkTo: refuse, close: () => undefined };
+    return { requireConfigured, open: refuse, linkTo: refuse, linkOrigin: undefined, close: () => undefined };
   }
   const { GetObjectCommand, S3Client } = await import('@aws-sdk/client-s3');
   const { getSignedUrl } = await import('@aws-sdk/s3-request-presigner');
@@ -77,22 +87,45 @@ export async function createArtifactStore(settings: ArtifactStoreSettings): Prom
     maxAttempts: 1,
   });
 
-  async function get(input: GetObjectCommandInput, signal: AbortSignal): Promise<IncomingMessage> {
-    return send(input, signal).catch((error: unknown) => {
-      if (signal.aborted || !isWorthAnother(error)) throw error;
-      return send(input, signal);
-    });
+  const { tracing } = settings;
+  const startSpan = tracing && createStoreSpans(tracing, settings.endpoint, bucket);
+
+  async function get(
+    input: GetObjectCommandInput,
+    signal: AbortSignal,
+    caller: TraceHeaders,
+  ): Promise<IncomingMessage> {
+    const startedMs = performance.now();
+    const seconds = () => (performance.now() - startedMs) / 1000;
+    try {
+      const body = await send(input, signal, caller).catch((error: unknown) => {
+        if (signal.aborted || !isWorthAnother(error)) throw error;
+        return send(input, signal, caller);
+      });
+      onAnswer('ok', seconds());
+      return body;
+    } catch (error) {
+      if (!signal.aborted) onAnswer('failed', seconds());
+      throw error;
+    }
   }
 
   // The bound is ours: the SDK's covers the head of an answer, but not the body of an error, which it reads to its end.
-  async function send(input: GetObjectCommandInput, signal: AbortSignal): Promise<IncomingMessage> {
+  async function send(
+    input: GetObjectCommandInput,
+    signal: AbortSignal,
+    caller: TraceHeaders,
+  ): Promise<IncomingMessage> {
+    const endSpan = startSpan?.(input.Key!, caller);
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), settings.answerTimeoutMs);
     try {
       const abortSignal = AbortSignal.any([signal, late.signal]);
       const object = await client.send(new GetObjectCommand(input), { abortSignal });
+      endSpan?.(object.$metadata.httpStatusCode);
       return object.Body as unknown as IncomingMessage;
     } catch (error) {
+      endSpan?.((error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode, error);
       if (!late.signal.aborted) throw error;
       throw new DOMException(`no answer came within ${settings.answerTimeoutMs} ms`, 'TimeoutError');
     } finally {
@@ -102,9 +135,9 @@ export async function createArtifactStore(settings: ArtifactStoreSettings): Prom
 
   return {
     requireConfigured: () => undefined,
-    async open({ key, range, sizeBytes, signal }) {
+    async open({ key, range, sizeBytes, signal, metadata = {} }) {
       const part = range && { Range: `bytes=${rangeText(range)}` };
-      const body = await get({ Bucket: bucket, Key: key, ...part }, signal).catch((error: unknown) => {
+      const body = await get({ Bucket: bucket, Key: key, ...part }, signal, metadata).catch((error: unknown) => {
         throw fromStore(error, signal, onFailure);
       });
       const { 'content-length': length, 'content-range': contentRange } = body.headers;
@@ -125,6 +158,12 @@ export async function createArtifactStore(settings: ArtifactStoreSettings): Prom
       });
       return getSignedUrl(client, command, { expiresIn: LINK_SECONDS });
     },
+    linkOrigin: originOf(settings),
     close: () => client.destroy(),
   };
+}
+
+function originOf({ endpoint, bucket, pathStyle }: ArtifactStoreSettings): string {
+  const { protocol, host } = new URL(endpoint);
+  return pathStyle ? `${protocol}//${host}` : `${protocol}//${bucket}.${host}`;
 }

@@ -1,5 +1,6 @@
 import { Code, ConnectError, createClient, type Transport } from '@connectrpc/connect';
 import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from '../../gen/grpc/health/v1/health_pb.ts';
+import { type CallSpans, createCallSpans } from './call-spans.ts';
 import { readEndpoints } from './endpoints.ts';
 import { decodeMessage, encodeMessage, unaryResponse } from './grpc/messages.ts';
 import type { CallParts } from './grpc/open-call.ts';
@@ -40,6 +41,7 @@ export function createDirectTransport(options: TransportOptions): UpstreamTransp
     tryOut: (source) => isWell(over(source)),
   });
   const headers = createRequestHeaders(endpoints[0]!, sharedAuthority(endpoints));
+  const startSpans = options.tracing && createCallSpans(options.tracing, endpoint);
 
   function prepare(source: StreamSource, method: Method, call: Call, again?: CallParts['again']): CallParts {
     const [, signal, timeoutMs, metadata, input] = call;
@@ -51,7 +53,7 @@ export function createDirectTransport(options: TransportOptions): UpstreamTransp
   }
 
   /** How the call is made again, if it may be. Only its first failure asks. */
-  function repeat(method: Method, call: Call): CallParts['again'] {
+  function repeat(method: Method, call: Call, spans: CallSpans | undefined): CallParts['again'] {
     return (error, target, timeLeftMs) => {
       const [, signal = NEVER, , , input] = call;
       if (signal.aborted || (timeLeftMs !== undefined && timeLeftMs < 1)) return undefined;
@@ -59,14 +61,19 @@ export function createDirectTransport(options: TransportOptions): UpstreamTransp
       const source = target.elsewhere();
       if (!source) return undefined;
       observer?.onRetry(method.name);
-      return prepare(source, method, call.with(2, timeLeftMs) as Call);
+      const later = call.with(2, timeLeftMs) as Call;
+      return prepare(source, method, spans ? (later.with(3, spans.again(error)) as Call) : later);
     };
   }
 
   function over(source: StreamSource, mayRepeat = false): Pick<UpstreamTransport, 'unary' | 'unaryBytes' | 'stream'> {
-    const ask = (call: Call) => {
-      const again = mayRepeat && channel.hasChoice() ? repeat(call[0], call) : undefined;
+    const make = (call: Call, spans?: CallSpans) => {
+      const again = mayRepeat && channel.hasChoice() ? repeat(call[0], call, spans) : undefined;
       return callUnary(prepare(source, call[0], call, again), readMaxBytes);
+    };
+    const ask = (call: Call) => {
+      const spans = startSpans?.(call[0], call[3]);
+      return spans ? spans.cover(make(call.with(3, spans.metadata) as Call, spans)) : make(call);
     };
     return {
       async unary(...call) {
@@ -84,9 +91,11 @@ export function createDirectTransport(options: TransportOptions): UpstreamTransp
         }
         const first = await inputs[Symbol.asyncIterator]().next();
         if (first.done) throw new ConnectError(`${method.name} is called without a message`, Code.InvalidArgument);
-        const single = call.with(4, first.value) as never;
-        const again = mayRepeat && channel.hasChoice() ? repeat(method, single) : undefined;
-        const { header, messages, trailer } = await callStreaming(prepare(source, method, single, again), readMaxBytes);
+        const spans = startSpans?.(method, call[3]);
+        const single = (spans ? call.with(3, spans.metadata) : call).with(4, first.value) as never;
+        const again = mayRepeat && channel.hasChoice() ? repeat(method, single, spans) : undefined;
+        const opening = callStreaming(prepare(source, method, single, again), readMaxBytes);
+        const { header, messages, trailer } = await (spans ? spans.open(opening) : opening);
         return {
           stream: true,
           service: method.parent,
@@ -95,7 +104,7 @@ export function createDirectTransport(options: TransportOptions): UpstreamTransp
           get trailer() {
             return toHeaders(trailer());
           },
-          message: decodeAll(messages, (bytes) => decodeMessage(method.output, bytes)),
+          message: decodeAll(spans?.watch(messages) ?? messages, (bytes) => decodeMessage(method.output, bytes)),
         };
       },
     };

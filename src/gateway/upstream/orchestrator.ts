@@ -2,8 +2,10 @@ import type { DescMessage, DescMethodUnary, MessageInitShape } from '@bufbuild/p
 import { type CallOptions, createClient } from '@connectrpc/connect';
 import { OrchestratorService, type WorkflowEvent } from '../../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 import { Health } from '../../gen/grpc/health/v1/health_pb.ts';
+import type { Tracing } from '../../shared/tracing.ts';
 import type { Call } from '../context.ts';
 import { GatewayError } from '../errors.ts';
+import type { Metrics } from '../metrics.ts';
 import { checkEach } from './check-each.ts';
 import { fromGrpc } from './grpc-errors.ts';
 import { createStandings } from './http2/standing.ts';
@@ -20,6 +22,9 @@ interface OrchestratorParts {
   /** Time between two questions for the addresses of names that are in use. */
   readonly resolveMs: number;
   readonly observer: TransportObserver;
+  /** Undefined: calls have no spans. */
+  readonly tracing?: Tracing | undefined;
+  readonly metrics: Pick<Metrics, 'upstreamDuration'>;
 }
 
 export type Orchestrator = Awaited<ReturnType<typeof createOrchestrator>>;
@@ -29,8 +34,9 @@ export type Orchestrator = Awaited<ReturnType<typeof createOrchestrator>>;
  * what is left of the request's time as `grpc-timeout`; event streams have no deadline and connections of their own, so that
  * watchers never starve unary calls of HTTP/2 streams.
  */
-export async function createOrchestrator({ transport, observer, ...parts }: OrchestratorParts) {
+export async function createOrchestrator({ transport, observer, metrics, ...parts }: OrchestratorParts) {
   const options = { ...parts, readMaxBytes: READ_MAX_BYTES, standings: createStandings() };
+  const call = createCall(metrics);
   const unaryTransport = await createTransport(transport, { ...options, observer });
   // Its addresses are those of the other one: they would be counted and told of twice.
   const { onRetry, onLeftOut, onBack } = observer;
@@ -51,28 +57,28 @@ export async function createOrchestrator({ transport, observer, ...parts }: Orch
   const health = createClient(Health, unaryTransport);
 
   return {
-    submitWorkflow: withDeadline(unary.submitWorkflow),
-    getWorkflow: withDeadline(unary.getWorkflow),
-    listWorkflows: withDeadline(unary.listWorkflows),
-    rankDesigns: withDeadline(unary.rankDesigns),
-    authenticateApiKey: withDeadline(unary.authenticateApiKey),
-    consumeQuota: withDeadline(unary.consumeQuota),
-    getBalance: withDeadline(unary.getBalance),
-    listLedger: withDeadline(unary.listLedger),
-    grantCredits: withDeadline(unary.grantCredits),
+    submitWorkflow: call('SubmitWorkflow', unary.submitWorkflow),
+    getWorkflow: call('GetWorkflow', unary.getWorkflow),
+    listWorkflows: call('ListWorkflows', unary.listWorkflows),
+    rankDesigns: call('RankDesigns', unary.rankDesigns),
+    authenticateApiKey: call('AuthenticateApiKey', unary.authenticateApiKey),
+    consumeQuota: call('ConsumeQuota', unary.consumeQuota),
+    getBalance: call('GetBalance', unary.getBalance),
+    listLedger: call('ListLedger', unary.listLedger),
+    grantCredits: call('GrantCredits', unary.grantCredits),
     /** The best answer of all servers that are connected. */
-    checkHealth: withDeadline((request: Parameters<typeof health.check>[0], options?: CallOptions) => {
+    checkHealth: call('Check', (request: Parameters<typeof health.check>[0], options?: CallOptions) => {
       const servers = unaryTransport.each?.() ?? [];
       return servers.length > 1 ? checkEach(servers, request, options) : health.check(request, options);
     }),
 
     /** Calls that are answered with the bytes of the message. */
     bytes: {
-      acceptWorkflow: withDeadline(bytesOf(unaryTransport, OrchestratorService.method.acceptWorkflow)),
-      getWorkflow: withDeadline(bytesOf(unaryTransport, OrchestratorService.method.getWorkflow)),
-      listWorkflows: withDeadline(bytesOf(unaryTransport, OrchestratorService.method.listWorkflows)),
-      cancelWorkflow: withDeadline(bytesOf(unaryTransport, OrchestratorService.method.cancelWorkflow)),
-      retryWorkflow: withDeadline(bytesOf(unaryTransport, OrchestratorService.method.retryWorkflow)),
+      acceptWorkflow: call('AcceptWorkflow', bytesOf(unaryTransport, OrchestratorService.method.acceptWorkflow)),
+      getWorkflow: call('GetWorkflow', bytesOf(unaryTransport, OrchestratorService.method.getWorkflow)),
+      listWorkflows: call('ListWorkflows', bytesOf(unaryTransport, OrchestratorService.method.listWorkflows)),
+      cancelWorkflow: call('CancelWorkflow', bytesOf(unaryTransport, OrchestratorService.method.cancelWorkflow)),
+      retryWorkflow: call('RetryWorkflow', bytesOf(unaryTransport, OrchestratorService.method.retryWorkflow)),
     },
 
     /** Ends when the orchestrator ends it. Aborting `call.signal` frees the stream; it has no deadline. */
@@ -102,14 +108,26 @@ function bytesOf<I extends DescMessage, O extends DescMessage>(
     transport.unaryBytes(method, signal, timeoutMs, headers, request as MessageInitShape<DescMessage>);
 }
 
-function withDeadline<Request, Response>(method: (request: Request, options?: CallOptions) => Promise<Response>) {
-  return async (request: Request, call: Call): Promise<Response> => {
-    const timeoutMs = Math.floor(call.timeLeftMs());
-    if (timeoutMs <= 0) throw new GatewayError('DEADLINE_EXCEEDED', 'the time was up before the call was made');
-    try {
-      return await method(request, { signal: call.signal, timeoutMs, headers: call.metadata });
-    } catch (error) {
-      throw fromGrpc(error, call.signal);
-    }
-  };
+/** Makes a method that has what is left of the request's time, and is measured under `name`. */
+function createCall({ upstreamDuration }: Pick<Metrics, 'upstreamDuration'>) {
+  return <Request, Response>(
+    name: string,
+    method: (request: Request, options?: CallOptions) => Promise<Response>,
+  ): ((request: Request, call: Call) => Promise<Response>) =>
+    async (request, call) => {
+      const timeoutMs = Math.floor(call.timeLeftMs());
+      if (timeoutMs <= 0) throw new GatewayError('DEADLINE_EXCEEDED', 'the time was up before the call was made');
+      const startedMs = performance.now();
+      const measure = (code: string) =>
+        upstreamDuration.observe({ method: name, code }, (performance.now() - startedMs) / 1000);
+      try {
+        const response = await method(request, { signal: call.signal, timeoutMs, headers: call.metadata });
+        measure('OK');
+        return response;
+      } catch (thrown) {
+        const error = fromGrpc(thrown, call.signal);
+        measure(error.code);
+        throw error;
+      }
+    };
 }

@@ -1,6 +1,8 @@
 import { createHmac } from 'node:crypto';
+import type { Tracing } from '../../shared/tracing.ts';
 import type { Call } from '../context.ts';
 import { GatewayError } from '../errors.ts';
+import { createPaymentSpans } from './http-spans.ts';
 import { fromStripe } from './payment-errors.ts';
 
 /** How old, or how far ahead of our clock, a signature may be. */
@@ -16,6 +18,8 @@ export interface PaymentSettings {
   readonly webhookSecrets: readonly string[];
   /** http:// or https://, without a path. */
   readonly endpoint: string;
+  /** Undefined: calls have no spans. */
+  readonly tracing?: Tracing | undefined;
 }
 
 export interface CheckoutOrder {
@@ -47,13 +51,15 @@ export interface Payments {
 }
 
 /** Stripe, through its own package, which is loaded only when there is something to do for it. */
-export async function createPayments({ secretKey, webhookSecrets, endpoint }: PaymentSettings): Promise<Payments> {
+export async function createPayments(settings: PaymentSettings): Promise<Payments> {
+  const { secretKey, webhookSecrets, endpoint, tracing } = settings;
   if (secretKey === '' && webhookSecrets.length === 0) {
     return { openCheckout: notSold, requireWebhookSecrets: notBelieved, isSigned: notBelieved };
   }
   const { Stripe } = await import('stripe');
   const { protocol, hostname, port } = new URL(endpoint);
   const { signature } = Stripe.webhooks;
+  const startSpan = tracing && createPaymentSpans(tracing, endpoint);
   // Over the bytes: the package would decode them first, which some changes of a byte survive.
   const overBytes = Object.assign(Stripe.createNodeCryptoProvider(), {
     computeHMACSignature: (content: string, secret: string) =>
@@ -61,13 +67,20 @@ export async function createPayments({ secretKey, webhookSecrets, endpoint }: Pa
   });
 
   /** For one request: the package takes no signal, but a fetch of our own, which one deadline and the client end. */
-  function connect(over: AbortSignal, timeLeftMs: number, onStatus: (status: number) => void) {
+  function connect(over: AbortSignal, timeLeftMs: number, { metadata }: Call, onStatus: (status: number) => void) {
     const httpClient = Stripe.createFetchHttpClient(async (url, init) => {
       const signal = AbortSignal.any([over, ...(init?.signal ? [init.signal] : [])]);
-      // The key goes to nobody but the endpoint.
-      const response = await fetch(url, { ...init, redirect: 'manual', signal });
-      onStatus(response.status);
-      return response;
+      const endSpan = startSpan?.(String(url), metadata);
+      try {
+        // The key goes to nobody but the endpoint.
+        const response = await fetch(url, { ...init, redirect: 'manual', signal });
+        endSpan?.(response.status);
+        onStatus(response.status);
+        return response;
+      } catch (error) {
+        endSpan?.(undefined, error);
+        throw error;
+      }
     });
     return new Stripe(secretKey, {
       protocol: protocol === 'http:' ? 'http' : 'https',
@@ -89,7 +102,7 @@ export async function createPayments({ secretKey, webhookSecrets, endpoint }: Pa
     };
     try {
       over.throwIfAborted();
-      const opening = connect(over, timeLeftMs, onStatus).checkout.sessions.create({
+      const opening = connect(over, timeLeftMs, call, onStatus).checkout.sessions.create({
         mode: 'payment',
         // Other methods may be paid days after the session is completed, and only its completion is credited.
         allowed_payment_method_types: ['card'],

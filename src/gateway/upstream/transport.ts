@@ -1,4 +1,6 @@
 import type { Transport } from '@connectrpc/connect';
+import type { Tracing } from '../../shared/tracing.ts';
+import { createCallSpans } from './call-spans.ts';
 import type { AddressObserver } from './http2/backends.ts';
 import type { Standings } from './http2/standing.ts';
 
@@ -29,6 +31,8 @@ export interface TransportOptions {
   /** Shared with other transports to the same servers. */
   readonly standings?: Standings | undefined;
   readonly observer?: TransportObserver | undefined;
+  /** Undefined: calls have no spans. */
+  readonly tracing?: Tracing | undefined;
 }
 
 /** What the gateway's calls may go over; docs/performance.md compares them. Only the one that is used is loaded. */
@@ -44,5 +48,33 @@ export const TRANSPORTS = Object.keys(LOAD) as readonly TransportName[];
 /** One of the transports, with connections of its own. */
 export async function createTransport(name: TransportName, options: TransportOptions): Promise<UpstreamTransport> {
   const create = await LOAD[name]();
-  return create(options);
+  const transport = create(options);
+  // `direct` sees to its own, because it is the one that makes calls again.
+  return options.tracing && name !== 'direct' ? traceCalls(transport, options.tracing, options.endpoint) : transport;
+}
+
+function traceCalls(transport: UpstreamTransport, tracing: Tracing, endpoint: string): UpstreamTransport {
+  const startSpans = createCallSpans(tracing, endpoint);
+
+  function cover<C extends Parameters<Transport['unary']>, T>(make: (...call: C) => Promise<T>): typeof make {
+    return (...call) => {
+      const spans = startSpans(call[0], call[3]);
+      return spans ? spans.cover(make(...(call.with(3, spans.metadata) as C))) : make(...call);
+    };
+  }
+
+  return {
+    ...transport,
+    unary: cover(transport.unary) as UpstreamTransport['unary'],
+    unaryBytes: cover(transport.unaryBytes),
+    async stream(...call) {
+      const spans = startSpans(call[0], call[3]);
+      if (!spans) return transport.stream(...call);
+      call[3] = spans.metadata;
+      const answer = await spans.open(transport.stream(...call));
+      const message = spans.watch(answer.message);
+      // Its trailer is not known yet.
+      return Object.defineProperty(Object.create(answer), 'message', { value: message }) as typeof answer;
+    },
+  };
 }

@@ -58,7 +58,7 @@ export function artifactHeaders(record: ArtifactRecord, range: ByteRange | undef
 export function validators({ etag, lastModified }: Pick<ArtifactRecord, 'etag' | 'lastModified'>) {
   const headers: Record<string, string> = {
     'Cache-Control': etag === '' ? 'private, no-cache' : 'private, max-age=300, immutable',
-    Vary: 'Authorization',
+    Vary: 'Authorization, Origin',
   };
   if (lastModified !== '') headers['Last-Modified'] = lastModified;
   if (etag === '') return headers;

@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../../shared/log.ts';
+import { type Tracing, traceFields } from '../../shared/tracing.ts';
 import type { Metrics } from '../metrics.ts';
 import type { OnProgress, Runner, StepFault, StepJob, StepOutcome } from '../runners/runner.ts';
 import { timedOut } from '../runners/step-failure.ts';
 import { isDatabaseAway } from '../store/database.ts';
 import type { StepRow } from '../store/steps.ts';
 import { createProgressWriter } from './progress.ts';
+import { startStepSpan } from './step-span.ts';
 import { requestIdOf, type StepRef, type StepTransitions } from './step-transitions.ts';
 
 const PROGRESS_INTERVAL_MS = 250;
@@ -33,9 +35,11 @@ export interface StepRunsParts {
   readonly runner: Runner;
   readonly metrics: Metrics;
   readonly log: Log;
+  /** Undefined: runs have no spans. */
+  readonly tracing?: Tracing | undefined;
 }
 
-export function createStepRuns({ steps, runner, metrics, log }: StepRunsParts): StepRuns {
+export function createStepRuns({ steps, runner, metrics, log, tracing }: StepRunsParts): StepRuns {
   const stopping = new AbortController();
   const working = new Set<Promise<unknown>>();
   /** By request id: aborts when the step is no longer to be run. */
@@ -91,16 +95,20 @@ export function createStepRuns({ steps, runner, metrics, log }: StepRunsParts): 
     const progress = createProgressWriter(write, PROGRESS_INTERVAL_MS, begun.fraction);
     const signal = AbortSignal.any([stopping.signal, cancelled, superseded.signal]);
     const done = metrics.stepRuns();
-    const facts = { ...logFieldsOf(ref), tool: begun.job.tool, trace_id: begun.job.traceparent?.slice(3, 35) };
+    const span = tracing && startStepSpan(tracing, begun.job);
+    const job = span ? { ...begun.job, ...span.headers } : begun.job;
+    const facts = { ...logFieldsOf(ref), tool: job.tool, ...traceFields(job, span) };
     const startedMs = performance.now();
     log.debug(facts, 'a step begins');
     try {
-      const outcome = await callRunner(begun.job, ({ fraction }) => progress.report(fraction), signal);
+      const outcome = await callRunner(job, ({ fraction }) => progress.report(fraction), signal);
+      span?.end(outcome);
       const ms = Math.round(performance.now() - startedMs);
       if ('fault' in outcome) log.warn({ ...facts, ms, fault: outcome.fault }, 'a step has failed');
       else log.info({ ...facts, ms }, 'a step is done');
       return outcome;
     } catch (error) {
+      span?.end(signal.aborted ? 'aborted' : 'broken');
       if (superseded.signal.aborted) return null;
       throw error;
     } finally {
@@ -120,7 +128,7 @@ export function createStepRuns({ steps, runner, metrics, log }: StepRunsParts): 
       } catch (error) {
         aborted.throwIfAborted();
         if (timeout?.aborted) return { fault: timedOut(timeoutSeconds) };
-        log.error({ err: error, step_run: job.requestId, tries }, 'the runner broke');
+        log.error({ err: error, step_run: job.requestId, ...traceFields(job), tries }, 'the runner broke');
         if (tries === RUNNER_TRIES) return { fault: fault('RUNNER_BROKEN', 'the runner could not do its work') };
         await sleep(RETRY_DELAY_MS * tries, undefined, { signal: aborted });
       }

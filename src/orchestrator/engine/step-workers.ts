@@ -48,6 +48,9 @@ export async function startStepWorkers(parts: StepWorkersParts): Promise<StepWor
     executorID: executorId,
     applicationVersion: VERSION,
     logger: createDbosLog(log),
+    // Its own traces are not ours, and would need other packages.
+    enableOTLP: false,
+    tracingEnabled: false,
   });
   const running = new Set<StepRef>();
   DBOS.registerWorkflow((ref: StepRef) => runStep(runs, running, ref), {

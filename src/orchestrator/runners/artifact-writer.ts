@@ -14,6 +14,9 @@ export type PutArtifact = (
   signal?: AbortSignal,
 ) => Promise<ArtifactRecord>;
 
+/** Told of each write that nobody has cancelled. */
+export type OnWritten = (outcome: 'ok' | 'failed', sizeBytes: number, seconds: number) => void;
+
 export interface ArtifactWriter {
   readonly putArtifact: PutArtifact;
   readonly close: () => void;
@@ -23,7 +26,7 @@ export interface ArtifactWriter {
  * Writes artifacts to an S3-compatible store under `artifacts/<sha256>.<extension>`: a name that follows from the
  * content, so that writing the same file again changes nothing. A write takes at most 60 s, repetitions included.
  */
-export function createArtifactWriter(store: ArtifactStoreAddress): ArtifactWriter {
+export function createArtifactWriter(store: ArtifactStoreAddress, onWritten?: OnWritten): ArtifactWriter {
   const client = createStoreClient(store);
 
   const putArtifact: PutArtifact = async (bytes, contentType, extension, metrics, signal) => {
@@ -37,10 +40,15 @@ export function createArtifactWriter(store: ArtifactStoreAddress): ArtifactWrite
       ContentLength: bytes.byteLength,
     });
     const timeout = AbortSignal.timeout(PUT_TIMEOUT_MS);
+    const startedMs = performance.now();
+    const tell = (outcome: 'ok' | 'failed') =>
+      onWritten?.(outcome, bytes.byteLength, (performance.now() - startedMs) / 1000);
     const abortSignal = signal ? AbortSignal.any([signal, timeout]) : timeout;
     try {
       await client.send(command, { abortSignal });
+      tell('ok');
     } catch (error) {
+      if (!signal?.aborted) tell('failed');
       // The client wraps the reason in an error of its own.
       abortSignal.throwIfAborted();
       throw error;

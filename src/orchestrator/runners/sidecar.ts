@@ -1,7 +1,8 @@
 import type { Log } from '../../shared/log.ts';
+import { type Tracing, traceFields } from '../../shared/tracing.ts';
 import type { PutArtifact } from './artifact-writer.ts';
 import { beginRuns, type Work } from './begin-runs.ts';
-import { type ArtifactRecord, type Runner, TOOLS, type Tool } from './runner.ts';
+import { type ArtifactRecord, type Runner, type StepJob, TOOLS, type Tool } from './runner.ts';
 import { connectAf2 } from './sidecar/af2.ts';
 import { connectBoltz } from './sidecar/boltz.ts';
 import { callSidecar } from './sidecar/call-sidecar.ts';
@@ -10,6 +11,7 @@ import { type ConnectionTiming, createSidecarConnection } from './sidecar/connec
 import { connectProteinmpnn } from './sidecar/proteinmpnn.ts';
 import { connectRfdiffusion } from './sidecar/rfdiffusion.ts';
 import type { ConnectTool, SidecarCapabilities, SidecarClient } from './sidecar/tool.ts';
+import { traceRuns } from './sidecar/traced-runs.ts';
 import { StepFailure } from './step-failure.ts';
 import { createUpload } from './upload.ts';
 
@@ -20,6 +22,8 @@ export interface SidecarRunnerOptions {
   readonly endpoints: Readonly<Record<Tool, string>>;
   readonly putArtifact: PutArtifact;
   readonly log: Log;
+  /** Undefined: calls have no spans. */
+  readonly tracing?: Tracing | undefined;
   /** Told when a sidecar begins to answer, says something new of itself, or does not answer any more. */
   readonly onCapabilities?: OnCapabilities;
   /** For tests; in milliseconds. */
@@ -53,15 +57,21 @@ export function createSidecarRunner({
   endpoints,
   putArtifact,
   log,
+  tracing,
   onCapabilities = () => {},
   timing: given = {},
 }: SidecarRunnerOptions): SidecarRunner {
   const timing = { ...TIMING, ...given };
   const upload = createUpload(putArtifact, log);
   const connections = TOOLS.map((tool) => createSidecarConnection(endpoints[tool], timing));
-  const clients = Object.fromEntries(
-    TOOLS.map((tool, index) => [tool, CONNECTS[tool](connections[index]!.transport)]),
-  ) as Record<Tool, SidecarClient>;
+  const transportOf = (index: number) => {
+    const { transport } = connections[index]!;
+    return tracing ? traceRuns(transport, tracing) : transport;
+  };
+  const clients = Object.fromEntries(TOOLS.map((tool, index) => [tool, CONNECTS[tool](transportOf(index))])) as Record<
+    Tool,
+    SidecarClient
+  >;
   const watch = startCapabilityWatch({ clients, timing, onCapabilities, log });
 
   const work: Work = async (job, onProgress, signal) => {
@@ -72,16 +82,20 @@ export function createSidecarRunner({
       for (const file of files) stored.push(await upload(job, file, signal));
       return { artifacts: [...artifacts, ...stored], sequences };
     } catch (error) {
-      if (error instanceof StepFailure) tellOfFailure(error, job.tool, job.requestId);
+      if (error instanceof StepFailure) tellOfFailure(error, job);
       throw error;
     }
   };
 
-  function tellOfFailure({ fault, cause }: StepFailure, tool: Tool, stepRun: string): void {
+  function tellOfFailure({ fault, cause }: StepFailure, job: StepJob): void {
+    const { tool, requestId: stepRun } = job;
     if (fault.code === 'UNAVAILABLE') watch.suspect(tool);
     // An upload's failure has been logged; a sidecar's own words are in the step.
     if (!cause || fault.code === 'ARTIFACT_UPLOAD_FAILED') return;
-    log.warn({ err: cause, tool, step_run: stepRun, code: fault.code }, 'a call to a sidecar failed');
+    log.warn(
+      { err: cause, tool, step_run: stepRun, ...traceFields(job), code: fault.code },
+      'a call to a sidecar failed',
+    );
   }
 
   const runs = beginRuns(work, 'the sidecar runner was closed');
