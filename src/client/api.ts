@@ -1,128 +1,96 @@
-import { createHash } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
-import { Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { EventSourceParserStream } from 'eventsource-parser/stream';
+import { randomUUID } from 'node:crypto';
+import { type CallerOptions, createCaller } from './call.ts';
+import type { Artifact, Ranking, RankRequest, State, Workflow, WorkflowList } from './contract.ts';
+import { type Downloaded, downloadTo } from './download.ts';
+import { type WatchedEvent, type WatchOptions, watchEvents } from './watch.ts';
 
-/** The parts of the API's objects that a client shows (openapi.yaml). */
-export interface WorkflowJson {
-  readonly id: string;
-  readonly state: string;
-  readonly steps: readonly { readonly id: string; readonly tool: string }[];
-  readonly step_statuses: readonly StepStatusJson[];
+/** The most that the API answers with at once. */
+const PAGE_SIZE = 100;
+
+export interface ListOptions {
+  readonly state?: State | undefined;
+  /** `key=value`; all must match. */
+  readonly labels?: readonly string[];
+  /** How many at the most; 0 means all. */
+  readonly limit: number;
 }
 
-export interface StepStatusJson {
-  readonly step_id: string;
-  readonly state: string;
-  readonly fraction: number;
-  readonly outputs: readonly ArtifactJson[];
-  readonly error?: { readonly code: string; readonly message: string };
-}
+export type ApiClient = ReturnType<typeof createApiClient>;
 
-export interface ArtifactJson {
-  readonly uri: string;
-  readonly sha256: string;
-  readonly size_bytes: number;
-}
-
-export interface WorkflowEventJson {
-  readonly step_update?: StepStatusJson;
-  readonly workflow_update?: WorkflowJson;
-}
-
-interface ErrorJson {
-  readonly status: number;
-  readonly code: string;
-  readonly message: string;
-  readonly retryable: boolean;
-}
-
-/** What the server answered instead of what was asked for. */
-export class ApiError extends Error {
-  readonly retryable: boolean;
-
-  constructor(what: string, { status, code, message, retryable }: ErrorJson) {
-    super(`${what}: ${status} ${code}: ${message}`);
-    this.name = 'ApiError';
-    this.retryable = retryable;
-  }
-}
-
-/** A client of the public HTTP API. Every method throws an ApiError when the server refuses. */
-export function createApiClient({ url, token }: { url: string; token: string }) {
-  async function call(path: string, init: RequestInit = {}): Promise<Response> {
-    const response = await fetch(url + path, {
-      ...init,
-      headers: { Authorization: `Bearer ${token}`, ...init.headers },
-    });
-    if (response.ok) return response;
-    throw new ApiError(`${init.method ?? 'GET'} ${path}`, (await response.json()) as ErrorJson);
-  }
+/**
+ * A client of the public HTTP API. Faults that pass are waited out where a repetition is safe; after that a method throws
+ * an ApiError when the server refuses, and a ConnectionError when it cannot be reached.
+ */
+export function createApiClient(options: CallerOptions) {
+  const caller = createCaller(options);
+  const { call, readJson } = caller;
+  const json = { 'Content-Type': 'application/json' };
+  const pathOf = (id: string) => `/v1/workflows/${encodeURIComponent(id)}`;
 
   return {
-    async submitWorkflow(spec: unknown): Promise<WorkflowJson> {
-      const headers = { 'Content-Type': 'application/json' };
-      const response = await call('/v1/workflows', { method: 'POST', headers, body: JSON.stringify(spec) });
-      return (await response.json()) as WorkflowJson;
+    /** Submits once, however often it has to be sent: the server knows a repetition by the key. */
+    submitWorkflow(spec: unknown, idempotencyKey: string = randomUUID()): Promise<Workflow> {
+      const headers = { ...json, 'Idempotency-Key': idempotencyKey };
+      return call({ method: 'POST', path: '/v1/workflows', headers, body: JSON.stringify(spec) }, readJson<Workflow>);
     },
 
-    async getWorkflow(id: string): Promise<WorkflowJson> {
-      return (await (await call(`/v1/workflows/${id}`)).json()) as WorkflowJson;
+    getWorkflow(id: string): Promise<Workflow> {
+      return call({ path: pathOf(id) }, readJson<Workflow>);
     },
 
-    /** Every event from the first one, to the end of the workflow; a lost stream is resumed. Returns the final state. */
-    async *watchWorkflow(id: string): AsyncGenerator<WorkflowEventJson, string> {
-      const stream = { cursor: '0', retryMs: 1_000 };
-      for (;;) {
-        try {
-          const headers = { 'Last-Event-ID': stream.cursor };
-          const response = await call(`/v1/workflows/${id}/events`, { headers });
-          if (response.status === 204) return (await this.getWorkflow(id)).state;
-          const state = yield* readEvents(response, stream);
-          if (state !== undefined) return state;
-        } catch (error) {
-          if (error instanceof ApiError && !error.retryable) throw error;
-        }
-        await sleep(stream.retryMs);
-      }
+    /** As many pages as it takes. `isCut`: there are more than `limit`. */
+    async listWorkflows({
+      state,
+      labels = [],
+      limit,
+    }: ListOptions): Promise<{ workflows: Workflow[]; isCut: boolean }> {
+      const workflows: Workflow[] = [];
+      let pageToken: string | undefined;
+      do {
+        const left = limit === 0 ? PAGE_SIZE : limit - workflows.length;
+        const query = new URLSearchParams({ page_size: String(Math.min(left, PAGE_SIZE)) });
+        if (state) query.set('state', state);
+        for (const label of labels) query.append('label', label);
+        if (pageToken) query.set('page_token', pageToken);
+        const page = await call({ path: `/v1/workflows?${query}` }, readJson<WorkflowList>);
+        workflows.push(...page.workflows);
+        // proto3 cannot tell empty from absent: other gateways may write an empty one on the last page.
+        pageToken = page.next_page_token || undefined;
+      } while (pageToken !== undefined && (limit === 0 || workflows.length < limit));
+      return { workflows, isCut: pageToken !== undefined };
     },
 
-    /** Downloads an artifact, and throws unless its SHA-256 is the recorded one. */
-    async downloadArtifact(workflowId: string, artifact: ArtifactJson, file: string): Promise<void> {
-      const key = artifact.uri.replace(/^r2:\/\/[^/]+\//, '');
-      const path = key.split('/').map(encodeURIComponent).join('/');
-      const response = await call(`/v1/workflows/${workflowId}/artifacts/${path}`);
-      const sha256 = createHash('sha256');
-      const tap = new Transform({
-        transform(chunk, _encoding, done) {
-          sha256.update(chunk);
-          done(null, chunk);
-        },
-      });
-      await pipeline(response.body!, tap, createWriteStream(file));
-      const digest = sha256.digest('hex');
-      if (digest !== artifact.sha256) throw new Error(`${file} has the SHA-256 ${digest}, not ${artifact.sha256}`);
+    cancelWorkflow(id: string): Promise<Workflow> {
+      return call({ method: 'DELETE', path: pathOf(id) }, readJson<Workflow>);
+    },
+
+    /** A second retry is not the first one again, so it is only repeated when the first did nothing. */
+    retryWorkflow(id: string): Promise<Workflow> {
+      return call({ method: 'POST', path: `${pathOf(id)}/retry`, repeat: 'refused' }, readJson<Workflow>);
+    },
+
+    rankDesigns(id: string, request: RankRequest): Promise<Ranking> {
+      const body = JSON.stringify(request);
+      return call({ method: 'POST', path: `${pathOf(id)}/rank`, headers: json, body }, readJson<Ranking>);
+    },
+
+    /** Each event once, in order, to the end of the workflow; a lost stream is resumed. */
+    watchWorkflow(id: string, watchOptions: WatchOptions = {}): AsyncGenerator<WatchedEvent, void> {
+      return watchEvents(caller, id, watchOptions);
+    },
+
+    /** Leaves an artifact in `file`, whole and with the recorded SHA-256, or throws. Goes on where it was broken off. */
+    downloadArtifact(workflowId: string, artifact: Artifact, file: string): Promise<Downloaded> {
+      return downloadTo(caller, { path: `${pathOf(workflowId)}/artifacts/${pathOfKey(artifact.uri)}`, artifact, file });
     },
   };
 }
 
-/** Reads one stream, keeping its cursor and the server's `retry`. Returns the final state; undefined: it broke off. */
-async function* readEvents(
-  response: Response,
-  stream: { cursor: string; retryMs: number },
-): AsyncGenerator<WorkflowEventJson, string | undefined> {
-  const parser = new EventSourceParserStream({
-    onRetry(retryMs) {
-      stream.retryMs = retryMs;
-    },
-  });
-  for await (const { id, event, data } of response.body!.pipeThrough(new TextDecoderStream()).pipeThrough(parser)) {
-    if (event === 'end') return (JSON.parse(data) as { state: string }).state;
-    if (event === 'error') throw new ApiError('the event stream', JSON.parse(data) as ErrorJson);
-    if (id !== undefined) stream.cursor = id;
-    if (event === 'step_update' || event === 'workflow_update') yield JSON.parse(data) as WorkflowEventJson;
+/** The key behind the bucket, escaped for a URL. Throws for one with which the URL would be that of something else. */
+export function pathOfKey(uri: string): string {
+  const segments = /^r2:\/\/[^/]+\/(.+)$/.exec(uri)?.[1]?.split('/');
+  if (!segments || segments.some((segment) => ['', '.', '..'].includes(segment))) {
+    throw new Error(`${uri} is not the URI of an artifact`);
   }
-  return undefined;
+  return segments.map(encodeURIComponent).join('/');
 }
