@@ -1,9 +1,12 @@
 FROM node:24-slim AS build
 WORKDIR /build
 COPY package.json package-lock.json ./
+COPY examples/client-ts/package.json ./examples/client-ts/
 RUN npm ci
 COPY scripts ./scripts
 COPY src ./src
+COPY console ./console
+COPY examples/workflows ./examples/workflows
 COPY openapi.yaml ./
 RUN npm run build
 
@@ -11,6 +14,8 @@ RUN npm run build
 FROM node:24-slim
 ENV NODE_ENV=production
 WORKDIR /app
+# Nothing is installed here any more, so nobody needs what installs.
+RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /usr/local/bin/yarn /usr/local/bin/yarnpkg /opt/yarn*
 COPY scripts/entrypoint.sh ./foldforge
 COPY LICENSE ./
 COPY openapi.yaml ./

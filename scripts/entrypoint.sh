@@ -2,7 +2,7 @@
 # Runs the program that the first argument names, the gateway when it names none; the rest is for the program.
 program=gateway
 case "${1-}" in
-gateway | orchestrator)
+gateway | orchestrator | foldforge)
   program=$1
   shift
   ;;

@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { startChromium } from '../support/chromium.ts';
 import { until, within } from '../support/waiting.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
@@ -96,19 +97,9 @@ describe('the README, "Submit and watch" and "The API"', () => {
     const outputs = shell.output().split('=== done\n');
     assert.equal(exitCode, 0, shell.output());
     assert.equal(outputs.pop(), '');
-    assert.equal(outputs.length, 10);
-    const [submitted, watched, resumed, downloaded, ranked, listed, failed, retried, ticketed, waited] = outputs as [
-      string,
-      string,
-      string,
-      string,
-      string,
-      string,
-      string,
-      string,
-      string,
-      string,
-    ];
+    assert.equal(outputs.length, 12);
+    const [submitted, watched, resumed, downloaded, ranked, listed, failed, retried, cli, used, ticketed, waited] =
+      outputs as [string, string, string, string, string, string, string, string, string, string, string, string];
 
     assert.match(submitted, /^[0-9a-f-]{36}\n$/);
     assert.match(
@@ -129,9 +120,42 @@ describe('the README, "Submit and watch" and "The API"', () => {
     assert.match(listed, /(?:^|\n)\{"workflows":\[\]\}$/);
     assert.equal(failed, 'event: end\ndata: {"state":"FAILED"}\n\n');
     assert.equal(retried, 'event: end\ndata: {"state":"SUCCEEDED"}\n\n');
+    assert.match(cli, /^Workflow \S+\n(?: {2}.+\n)+Workflow \S+ SUCCEEDED\n$/);
+    assert.match(used, /^ID +STATE .*\n\S+ +SUCCEEDED +4\/4 .*\n(?:only.*\n)?RANK +IPTM .*\n1 .*\n2 .*\n/);
+    const files = used.match(/^demo-output\/complex\/complex-\d\.\w+ {2}\d+ bytes {2}sha256 [0-9a-f]{64}$/gm);
+    assert.equal(files?.length, 4);
     assert.equal(ticketed, 'event: workflow_update\nevent: end\n');
     assert.equal(waited, '');
     const finished = JSON.parse(readFileSync(path.join(folder, 'demo-output', 'finished.json'), 'utf8'));
     assert.equal(finished.state, 'SUCCEEDED');
+  });
+
+  it('leads a stranger with a browser from the printed token to a structure', async (t) => {
+    const chromium = await startChromium({ webgl: true });
+    if ('missing' in chromium) return t.skip(chromium.missing);
+    try {
+      const printed = /ready at \S+ +token: (\S+)[\s\S]*sign in with the token: (\S+)/.exec(runs[0]!.output())!;
+      const [, token, consoleUrl] = printed as unknown as [string, string, string];
+      const page = await chromium.browser.newPage();
+      page.setDefaultTimeout(20_000);
+      const startedAt = performance.now();
+      await page.goto(consoleUrl);
+      await page.getByLabel('API key or token').fill(token);
+      await page.getByRole('button', { name: 'Sign in' }).click();
+      await page.getByRole('link', { name: 'Submit' }).first().click();
+      await page.getByRole('button', { name: 'Binder for ubiquitin' }).click();
+      await page.getByRole('button', { name: 'Submit', exact: true }).click();
+      await page.locator('h1 + .badge').filter({ hasText: 'Succeeded' }).waitFor();
+      await page.getByRole('tab', { name: /^Files/ }).click();
+      await page
+        .getByRole('button', { name: /^View in 3D/ })
+        .first()
+        .click();
+      await page.getByText(/\d+ residues, \d+ atoms/).waitFor();
+      await page.getByRole('img', { name: /^3D drawing of/ }).waitFor();
+      t.diagnostic(`from the console's URL to a structure: ${Math.round(performance.now() - startedAt)} ms`);
+    } finally {
+      await chromium.browser.close();
+    }
   });
 });

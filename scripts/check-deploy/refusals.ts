@@ -1,0 +1,21 @@
+/** What the chart must refuse, as \`--set-json\` takes it, and what of its message an operator goes by. */
+export const REFUSALS: readonly (readonly [setting: string, said: RegExp])[] = [
+  ['objectStore.endpoint=""', /\/objectStore\/endpoint/],
+  ['objectStore.endpoint="s3.example.org"', /\/objectStore\/endpoint/],
+  ['gateway.config.LOG_LEVL="info"', /\/gateway\/config': additional properties 'LOG_LEVL'/],
+  ['gateway.config.API_TOKEN="x"', /\/gateway\/config': additional properties 'API_TOKEN'/],
+  ['gateway.config.BODY_LIMIT_BYTES="1 MB"', /\/gateway\/config\/BODY_LIMIT_BYTES/],
+  ['gateway.config.SHUTDOWN_DELAY_SECONDS=60', /SHUTDOWN_DELAY_SECONDS is longer than SHUTDOWN_GRACE_SECONDS/],
+  ['gateway.secrets.STREAM_TICKET_SECRETS=null', /\/gateway\/secrets': missing property 'STREAM_TICKET_SECRETS'/],
+  ['gateway.secrets.API_TOKEN="x"', /\/gateway\/secrets\/API_TOKEN/],
+  ['gateway.autoscaling.minReplicas=20', /minReplicas \(20\) is more than maxReplicas \(10\)/],
+  ['gateway.autoscaling.targetCPUPercent=0', /neither targetCPUPercent nor targetInFlightRequests/],
+  ['gateway.resources={"requests":{"cpu":null}}', /targetCPUPercent is a share of gateway.resources.requests.cpu/],
+  ['orchestrator.replicas=0', /\/orchestrator\/replicas/],
+  ['orchestrator.config.EXECUTOR_ID="a"', /\/orchestrator\/config': additional properties 'EXECUTOR_ID'/],
+  ['ingress.enabled=true', /ingress.hosts is empty/],
+  ['tracing.env.OTEL_EXPORTER_OTLP_HEADERS="a=b"', /may be a secret: name the Secret that has it in tracing.headers/],
+  ['tracing.env.OTEL_SERVICE_NAME="a"', /would give both programs one name/],
+  ['networkPolicy.clients=[{"cidr":"10.0.0.0/8"}]', /\/networkPolicy\/clients\/0/],
+  ['gatway={}', /additional properties 'gatway'/],
+];
