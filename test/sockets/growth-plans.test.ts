@@ -8,7 +8,7 @@ import { deleteOldEvents, findOldEvents } from '../../src/orchestrator/store/old
 import { deleteOldWorkflows, findOldWorkflows } from '../../src/orchestrator/store/old-workflows.ts';
 import { findReleasedArtifacts } from '../../src/orchestrator/store/released-artifacts.ts';
 import { createScriptedRunner, startTestOrchestrator } from '../orchestrator/harness.ts';
-import { type PlanNode, plansOf, recordStatements, type Statement, scansIn } from '../support/plans.ts';
+import { indexesIn, type PlanNode, plansOf, recordStatements, type Statement, scansIn } from '../support/plans.ts';
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
 
 const WORKFLOWS = 20_000;
@@ -74,11 +74,28 @@ describe('on tables that have grown', () => {
     }
   }
 
+  const used = new Set<string>();
   for (const { label, ask } of QUESTIONS) {
     it(`reads along indexes: ${label}`, async () => {
-      assertIndexed(await planned(() => ask(subject)));
+      const plans = await planned(() => ask(subject));
+      assertIndexed(plans);
+      for (const [, plan] of plans) for (const index of indexesIn(plan)) used.add(index);
     });
   }
+
+  it('has a use for each index that was made for lists', () => {
+    const names = [
+      'workflows_newest',
+      'workflows_newest_in_state',
+      'workflows_newest_of_owner',
+      'workflows_newest_of_owner_in_state',
+      'workflow_labels_of_owner',
+    ];
+    assert.deepEqual(
+      names.filter((name) => !used.has(name)),
+      [],
+    );
+  });
 
   it('reads along indexes: looking for old events, and deleting them', async () => {
     assertIndexed(await planned(({ pool }) => findOldEvents(pool, 300 * DAY_MS, 100)));

@@ -15,6 +15,7 @@ export interface Statement {
 export interface PlanNode {
   readonly 'Node Type': string;
   readonly 'Relation Name'?: string;
+  readonly 'Index Name'?: string;
   readonly 'Actual Rows'?: number;
   readonly 'Actual Loops'?: number;
   readonly 'Rows Removed by Filter'?: number;
@@ -123,4 +124,11 @@ export function scansIn(node: PlanNode): Scan[] {
   const rows = (passed + (node['Rows Removed by Index Recheck'] ?? 0)) * loops;
   const own = relation !== undefined && / Scan$/.test(kind) ? [{ relation, kind, rows: Math.round(rows) }] : [];
   return [...own, ...Plans.flatMap(scansIn)];
+}
+
+/** The names of the indexes that a plan goes along. */
+export function indexesIn(plan: PlanNode): string[] {
+  const below = (plan.Plans ?? []).flatMap(indexesIn);
+  const name = plan['Index Name'];
+  return name === undefined ? below : [name, ...below];
 }
