@@ -41,6 +41,9 @@ export interface ApiOptions {
 
 export type Api = ReturnType<typeof createApi>;
 
+/** Far longer than the gateway takes for any answer. A network that is lost without a word answers never. */
+const ANSWER_MS = 60_000;
+
 /**
  * The public API of the gateway that this page came from. Every call throws an ApiFault when the gateway refuses or
  * does not answer, and the signal's reason when it was aborted. The credential travels in a header alone.
@@ -66,7 +69,7 @@ export function createApi({ token, fetch = globalThis.fetch, onRefused, onQuota 
   }
 
   async function callJson<T>(path: string, init: RequestInit = {}): Promise<T> {
-    return readJson<T>(await call(path, init), init.signal);
+    return withDeadline(init.signal, async (signal) => readJson<T>(await call(path, { ...init, signal }), signal));
   }
 
   const workflowPath = (id: string) => `/v1/workflows/${encodeURIComponent(id)}`;
@@ -78,9 +81,14 @@ export function createApi({ token, fetch = globalThis.fetch, onRefused, onQuota 
       { etag, signal }: CallOptions & { readonly etag?: string | undefined } = {},
     ): Promise<{ readonly list: WorkflowList; readonly etag: string | undefined } | undefined> {
       const headers: Record<string, string> = etag === undefined ? {} : { 'If-None-Match': etag };
-      const response = await call(`/v1/workflows${listSearch(query)}`, { headers, signal: signal ?? null });
-      if (response.status === 304) return undefined;
-      return { list: await readJson(response, signal), etag: response.headers.get('ETag') ?? undefined };
+      return withDeadline(signal, async (limited) => {
+        const response = await call(`/v1/workflows${listSearch(query)}`, { headers, signal: limited });
+        if (response.status === 304) return undefined;
+        return {
+          list: await readJson<WorkflowList>(response, limited),
+          etag: response.headers.get('ETag') ?? undefined,
+        };
+      });
     },
 
     getWorkflow: (id: string, { signal }: CallOptions = {}): Promise<Workflow> =>
@@ -125,6 +133,20 @@ export function createApi({ token, fetch = globalThis.fetch, onRefused, onQuota 
         signal: signal ?? null,
       }),
   };
+}
+
+/** Throws the reason of `signal` when that ends the call, and a network fault when no whole answer comes in time. */
+async function withDeadline<T>(
+  signal: AbortSignal | null | undefined,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const deadline = new AbortController();
+  const timer = setTimeout(() => deadline.abort(networkFault()), ANSWER_MS);
+  try {
+    return await work(signal ? AbortSignal.any([signal, deadline.signal]) : deadline.signal);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** A connection that is lost in the middle of an answer is the network's fault too. */

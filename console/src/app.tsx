@@ -27,7 +27,10 @@ export function App({ session, themeSwitch }: AppProps) {
 
   const { api, memory } = useMemo(() => {
     setQuota(undefined);
-    const onRefused = (fault: ApiFault) => session.end(`The gateway no longer takes this key: ${fault.message}.`);
+    const onRefused = (fault: ApiFault) => {
+      // The answer to a call of the session before says nothing about this one.
+      if (session.state().token === token) session.end(`The gateway no longer takes this key: ${fault.message}.`);
+    };
     return { api: createApi({ token: token ?? '', onRefused, onQuota: setQuota }), memory: createListMemory() };
   }, [token, session]);
 

@@ -154,6 +154,24 @@ describe('the API client of the console', () => {
     await assert.rejects(api.listWorkflows(), NETWORK);
   });
 
+  it('does not wait for ever for an answer that never comes, nor for the rest of one', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const never = ({ signal }: RequestInit) =>
+      new Promise<never>((_, reject) => signal?.addEventListener('abort', () => reject(signal!.reason)));
+    const half = ({ signal }: RequestInit) =>
+      new Response(
+        new ReadableStream({ start: (body) => signal?.addEventListener('abort', () => body.error(signal!.reason)) }),
+      );
+    for (const answer of [never, half]) {
+      const api = createApi({ token: 'k', fetch: async (_url, init) => answer(init!) });
+      const calls = [api.listWorkflows(), api.getWorkflow('w'), api.submitWorkflow('{}', 'key')];
+      const refused = Promise.all(calls.map((call) => assert.rejects(call, NETWORK)));
+      await new Promise(setImmediate);
+      t.mock.timers.tick(60_000);
+      await refused;
+    }
+  });
+
   it('throws the reason of an abort, which is nobody’s fault', async () => {
     const { api } = apiThat(new TypeError('aborted'));
     const reason = new Error('left the page');

@@ -65,7 +65,12 @@ describe('the pages', () => {
   });
 
   it('of the console are made by its start page, but its files are only those that there are', async () => {
-    for (const target of ['/console/submit', '/console/workflows/some-id', '/console/nothing/at/all']) {
+    for (const target of [
+      '/console/submit',
+      '/console/workflows/some-id',
+      '/console/workflows/wf.123',
+      '/console/nothing/at/all',
+    ]) {
       assert.equal(await (await get(target)).text(), FILES['console/index.html'], target);
     }
     for (const target of [

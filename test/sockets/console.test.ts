@@ -345,6 +345,77 @@ describe('the console', { skip: 'missing' in chromium && chromium.missing, concu
     assert.equal(await page.evaluate('document.activeElement.id'), 'main');
   });
 
+  it('goes on with a download when another step brings files above it', async () => {
+    const steps = [3, 0.2].map((seconds, index) => ({
+      id: `step-${index}`,
+      tool: 'rfdiffusion',
+      params: { mock: { seconds } },
+    }));
+    const body = JSON.stringify({ name: 'Two at a time', steps });
+    const { id } = await ask<Workflow>('/v1/workflows', { method: 'POST', body });
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    await page.route('**/artifacts/**', (route) => released.then(() => route.continue()));
+    await view.open(`/console/workflows/${id}`);
+    await view.role('tab', /^Files [1-9]/).click();
+    const row = page.locator('.file').filter({ hasText: 'step-1 ·' }).first();
+    await row.getByRole('button', { name: /^Download/ }).click();
+    await badge().filter({ hasText: 'Succeeded' }).waitFor();
+    await page.locator('.file').filter({ hasText: 'step-0 ·' }).first().waitFor();
+    const downloading = page.waitForEvent('download');
+    release();
+    await downloading;
+    await row.getByText('Saved, verified').waitFor();
+    await page.unrouteAll();
+  });
+
+  it('holds a connection only for a page that somebody sees', async () => {
+    const seen = (isSeen: boolean) =>
+      page.evaluate(`
+        Object.defineProperty(document, 'hidden', { configurable: true, get: () => ${!isSeen} });
+        document.dispatchEvent(new Event('visibilitychange'));
+      `);
+    const body = JSON.stringify({
+      name: 'Out of sight',
+      steps: [{ id: 'a', tool: 'rfdiffusion', params: { mock: { seconds: 60 } } }],
+    });
+    const { id } = await ask<Workflow>('/v1/workflows', { method: 'POST', body });
+    await view.open(`/console/workflows/${id}`);
+    await connection().filter({ hasText: 'Live' }).waitFor();
+    await seen(false);
+    await connection().filter({ hasText: 'Connecting' }).waitFor();
+    await ask(`/v1/workflows/${id}`, { method: 'DELETE' });
+    await seen(true);
+    await badge().filter({ hasText: 'Cancelled' }).waitFor();
+  });
+
+  it('keeps a question open until it is answered, however often Escape is hit', async () => {
+    const body = JSON.stringify({
+      name: 'Cancelled in vain',
+      steps: [{ id: 'a', tool: 'rfdiffusion', params: { mock: { seconds: 60 } } }],
+    });
+    const { id } = await ask<Workflow>('/v1/workflows', { method: 'POST', body });
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    await page.route(`**/v1/workflows/${id}`, async (route) => {
+      if (route.request().method() !== 'DELETE') return route.continue();
+      await released;
+      await route.abort();
+    });
+    await view.open(`/console/workflows/${id}`);
+    await view.role('button', 'Cancel').click();
+    await view.role('button', 'Cancel the workflow').click();
+    const dialog = page.getByRole('dialog', { name: 'Cancel this workflow?' });
+    await dialog.getByText('Cancelling…').waitFor();
+    for (let time = 0; time < 3; time++) await page.keyboard.press('Escape');
+    release();
+    await dialog.getByText('cannot be reached').waitFor();
+    await page.keyboard.press('Escape');
+    await dialog.waitFor({ state: 'detached' });
+    await page.unrouteAll();
+    await view.role('button', 'Cancel').click();
+    await view.role('button', 'Cancel the workflow').click();
+    await badge().filter({ hasText: 'Cancelled' }).waitFor();
+  });
+
   it('says plainly what is not there, what a key may not do, and when its quota is used up', async () => {
     await view.open('/console/workflows/none');
     await view.role('heading', 'No such workflow').waitFor();

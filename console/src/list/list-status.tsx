@@ -24,7 +24,7 @@ export function ListStatus({ list, isFailing, onShowHeld }: ListStatusProps) {
 }
 
 function textOf(list: ShownList | undefined, isFailing: boolean): string {
-  if (isFailing) return 'The gateway cannot be reached. This is the list as it was; trying again.';
+  if (isFailing) return 'It cannot be read at the moment. This is the list as it was; trying again.';
   if (!list) return 'Loading…';
   const { rows, hasMore } = list;
   if (rows.length === 0) return '';

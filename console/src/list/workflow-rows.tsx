@@ -73,7 +73,7 @@ function Name({ workflow: { id, name } }: { readonly workflow: Workflow }) {
   return (
     <div class="listed-title">
       <Link class="listed-name" href={workflowPath(id)} title={name}>
-        {name}
+        {name || 'Without a name'}
       </Link>
       <span class="mono quiet listed-id" title={id}>
         {id.slice(0, 8)}

@@ -26,6 +26,13 @@ export function SubmitPage({ api, search }: SubmitPageProps) {
   const [fault, setFault] = useState<unknown>();
   const [isBusy, setBusy] = useState(false);
   const isSending = useRef(false);
+  const isLeft = useRef(false);
+  useEffect(() => {
+    isLeft.current = false;
+    return () => {
+      isLeft.current = true;
+    };
+  }, []);
 
   function edit(next: string): void {
     setText(next);
@@ -67,7 +74,8 @@ export function SubmitPage({ api, search }: SubmitPageProps) {
     try {
       const { id } = await api.submitWorkflow(text, attempts.keyFor(text));
       attempts.accepted();
-      navigate(workflowPath(id));
+      // Whoever has gone elsewhere meanwhile stays there: the list has it.
+      if (!isLeft.current) navigate(workflowPath(id));
     } catch (error) {
       const found = error instanceof ApiFault && error.status === 400 ? contractMistakes(text, error) : [];
       if (found.length > 0) point(found);

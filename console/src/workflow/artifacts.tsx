@@ -17,13 +17,13 @@ interface ArtifactsProps {
 export function Artifacts({ api, workflowId, files, label, showsStep = false }: ArtifactsProps) {
   const [viewed, setViewed] = useState<ArtifactFile | undefined>();
   if (files.length === 0) return <p class="quiet">No files yet.</p>;
+  const keys = keysOf(files);
   return (
     <>
       <ul class="files" aria-label={label}>
         {files.map((file, index) => (
           <ArtifactRow
-            // The same bytes may be the output of two steps, or twice of one.
-            key={`${file.stepId} ${index}`}
+            key={keys[index]}
             api={api}
             workflowId={workflowId}
             file={file}
@@ -37,4 +37,17 @@ export function Artifacts({ api, workflowId, files, label, showsStep = false }: 
       )}
     </>
   );
+}
+
+/**
+ * By step and place in it: the same bytes may be the output of two steps, or twice of one, and files that come in above
+ * a row must not take its download away.
+ */
+function keysOf(files: readonly ArtifactFile[]): string[] {
+  const counts = new Map<string, number>();
+  return files.map(({ stepId }) => {
+    const place = counts.get(stepId) ?? 0;
+    counts.set(stepId, place + 1);
+    return `${stepId} ${place}`;
+  });
 }

@@ -19,6 +19,11 @@ interface DownloadOptions {
   readonly subtle?: Digester | null;
 }
 
+/** Browsers digest only what fits into one piece of memory. */
+const MOST_CHECKED_BYTES = 1_000_000_000;
+/** A browser keeps the bytes of a Blob outside of the page's memory, and on its disk where they are many. */
+const BLOB_BYTES = 16_000_000;
+
 /**
  * Reads a whole artifact and checks it against what the workflow says of it. Throws an ApiFault when the gateway refuses,
  * and an Error with a sentence for people when the file is not the one that was recorded.
@@ -30,12 +35,13 @@ export async function downloadArtifact(
   { signal, onProgress, subtle = globalThis.crypto.subtle ?? null }: DownloadOptions = {},
 ): Promise<Download> {
   const response = await api.openArtifact(workflowId, key, { signal });
-  const blob = new Blob(await readPieces(response, onProgress), { type: artifact.content_type });
+  const blob = new Blob(await readBlobs(response, onProgress), { type: artifact.content_type });
   if (blob.size !== artifact.size_bytes) {
     throw new Error(`The file has ${blob.size} bytes, but ${artifact.size_bytes} were recorded. Try again.`);
   }
   if (artifact.sha256 === '') return { blob, unchecked: 'no checksum was recorded' };
   if (!subtle) return { blob, unchecked: 'browsers check files on https pages only' };
+  if (blob.size > MOST_CHECKED_BYTES) return { blob, unchecked: 'browsers check no files as large as this' };
   const digest = toHex(await subtle.digest('SHA-256', await blob.arrayBuffer()));
   if (digest !== artifact.sha256.toLowerCase()) {
     const [was, is] = [artifact.sha256, digest].map((hex) => `${hex.slice(0, 12)}…`);
@@ -44,18 +50,22 @@ export async function downloadArtifact(
   return { blob, unchecked: undefined };
 }
 
-async function readPieces(
-  response: Response,
-  onProgress: DownloadOptions['onProgress'],
-): Promise<Uint8Array<ArrayBuffer>[]> {
-  const pieces: Uint8Array<ArrayBuffer>[] = [];
+async function readBlobs(response: Response, onProgress: DownloadOptions['onProgress']): Promise<Blob[]> {
+  const blobs: Blob[] = [];
+  let pieces: Uint8Array<ArrayBuffer>[] = [];
   let bytes = 0;
+  let packedBytes = 0;
   const reader = response.body?.getReader();
   for (;;) {
     const { done, value } = (await reader?.read().catch(toBrokenDownload)) ?? { done: true };
-    if (done) return pieces;
+    if (done) return [...blobs, new Blob(pieces)];
     pieces.push(value as Uint8Array<ArrayBuffer>);
     bytes += value.byteLength;
+    if (bytes - packedBytes >= BLOB_BYTES) {
+      blobs.push(new Blob(pieces));
+      pieces = [];
+      packedBytes = bytes;
+    }
     onProgress?.(bytes);
   }
 }

@@ -32,6 +32,8 @@ export interface Follower {
   readonly wake: () => void;
   /** Opens the stream anew where it is: the network has changed. */
   readonly reconnect: () => void;
+  /** Lets go of the connection until it is woken: a browser has six to a host over HTTP/1.1, for all of its tabs. */
+  readonly sleep: () => void;
   readonly stop: () => void;
 }
 
@@ -63,6 +65,9 @@ export function followEvents(parts: FollowParts): Follower {
   let heardAt = clock.now();
   let connection = new AbortController();
   let endWait = () => {};
+  let isAsleep = false;
+  let awake = Promise.withResolvers<void>();
+  awake.resolve();
 
   /** Resolves when the workflow is over; throws an ApiFault when the stream is lost, and whatever `onEvent` throws. */
   async function readOnce(): Promise<'over' | 'gap'> {
@@ -108,13 +113,20 @@ export function followEvents(parts: FollowParts): Follower {
 
   async function run(): Promise<void> {
     onStatus({ kind: 'connecting' });
-    while (!stopped.signal.aborted) {
+    for (;;) {
+      do await awake.promise;
+      while (isAsleep);
+      if (stopped.signal.aborted) return;
       try {
         if ((await readOnce()) === 'over') return onStatus({ kind: 'over' });
         // Without a cursor the stream opens with the workflow as it is, which fills any gap.
         cursor = undefined;
       } catch (error) {
         if (stopped.signal.aborted) return;
+        if (error === LET_GO) {
+          onStatus({ kind: 'connecting' });
+          continue;
+        }
         const fault = toFault(error);
         if (!canHelp(fault)) return onStatus({ kind: 'failed', fault });
         const waitMs = failures === 0 ? retryMs : backoffMs(failures, fault, random);
@@ -140,19 +152,33 @@ export function followEvents(parts: FollowParts): Follower {
     connection.abort(lost('The network has changed.'));
     endWait();
   };
+  const rouse = () => {
+    isAsleep = false;
+    awake.resolve();
+  };
   void run();
   return {
     wake() {
+      rouse();
       if (clock.now() - heardAt > FRESH_MS) reconnect();
       else endWait();
     },
     reconnect,
+    sleep() {
+      if (isAsleep) return;
+      isAsleep = true;
+      awake = Promise.withResolvers();
+      connection.abort(LET_GO);
+    },
     stop() {
       stopped.abort();
+      rouse();
       endWait();
     },
   };
 }
+
+const LET_GO = lost('Nobody looks.');
 
 function lost(message: string): ApiFault {
   return new ApiFault({ status: 0, code: 'NETWORK', message, retryable: true });

@@ -32,6 +32,11 @@ export function Modal({ title, class: name = '', onClose, children }: ModalProps
         event.preventDefault();
         onClose();
       }}
+      onClose={() => {
+        // A browser does not ask at the second Escape, but whoever draws it may want it to stay.
+        dialog.current?.showModal();
+        if (dialog.current) onClose();
+      }}
     >
       <h2 id={titleId}>{title}</h2>
       {children}

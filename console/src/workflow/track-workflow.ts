@@ -18,11 +18,15 @@ export interface WorkflowTracker {
   readonly again: () => void;
   /** Makes sure that what is shown is still so, after nobody has looked for a while. */
   readonly wake: () => void;
+  /** Holds no connection until it is woken. */
+  readonly sleep: () => void;
   readonly close: () => void;
 }
 
 /** A burst of events is drawn once. */
 const DRAW_EVERY_MS = 50;
+/** An end of the stream that the workflow does not confirm is asked about again, but not all the time. */
+const CHECK_EVERY_MS = 5_000;
 
 /** Reads a workflow, and follows it for as long as something can happen to it by itself. */
 export function trackWorkflow({ api, workflowId, onWorkflow, onStatus, onFault }: TrackParts): WorkflowTracker {
@@ -30,6 +34,9 @@ export function trackWorkflow({ api, workflowId, onWorkflow, onStatus, onFault }
   let followed: Followed | undefined;
   let follower: Follower | undefined;
   let drawing: ReturnType<typeof setTimeout> | undefined;
+  let checking: ReturnType<typeof setTimeout> | undefined;
+  let checkedAt = Number.NEGATIVE_INFINITY;
+  let isAsleep = false;
 
   function set(next: Followed): void {
     followed = next;
@@ -46,8 +53,22 @@ export function trackWorkflow({ api, workflowId, onWorkflow, onStatus, onFault }
     try {
       take(await api.getWorkflow(workflowId, { signal: closed.signal }));
     } catch (error) {
-      if (!closed.signal.aborted && !followed) onFault(error);
+      if (closed.signal.aborted) return;
+      if (!followed) onFault(error);
+      else if (!follower && !isOver(followed.workflow)) check();
     }
+  }
+
+  /** Reads it at once, but soon after the last time only later. */
+  function check(): void {
+    const waitMs = checkedAt + CHECK_EVERY_MS - performance.now();
+    clearTimeout(checking);
+    if (waitMs > 0) {
+      checking = setTimeout(check, waitMs);
+      return;
+    }
+    checkedAt = performance.now();
+    void read();
   }
 
   function take(answer: Workflow): void {
@@ -73,9 +94,10 @@ export function trackWorkflow({ api, workflowId, onWorkflow, onStatus, onFault }
         if (status.kind !== 'over' && status.kind !== 'failed') return;
         follower = undefined;
         // The stream has nothing more to say; whether it has said everything is what the workflow itself tells.
-        if (status.kind === 'over' && !isOver(followed!.workflow)) void read();
+        if (status.kind === 'over' && !isOver(followed!.workflow)) check();
       },
     });
+    if (isAsleep) follower.sleep();
   }
 
   void read();
@@ -86,12 +108,18 @@ export function trackWorkflow({ api, workflowId, onWorkflow, onStatus, onFault }
       else void read();
     },
     wake() {
+      isAsleep = false;
       // Somebody else may have retried it meanwhile.
       if (follower) follower.wake();
       else void read();
     },
+    sleep() {
+      isAsleep = true;
+      follower?.sleep();
+    },
     close() {
       closed.abort();
+      clearTimeout(checking);
       follower?.stop();
       clearTimeout(drawing);
     },

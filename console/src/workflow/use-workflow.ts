@@ -38,11 +38,12 @@ export function useWorkflow(api: Api, workflowId: string): WorkflowView {
       }));
     const current = trackWorkflow({ api, workflowId, onWorkflow, onStatus: setStatus, onFault: setFault });
     tracker.current = current;
-    const wakeWhenSeen = () => document.visibilityState === 'visible' && current.wake();
-    document.addEventListener('visibilitychange', wakeWhenSeen);
+    const look = () => (document.hidden ? current.sleep() : current.wake());
+    if (document.hidden) current.sleep();
+    document.addEventListener('visibilitychange', look);
     addEventListener('online', current.again);
     return () => {
-      document.removeEventListener('visibilitychange', wakeWhenSeen);
+      document.removeEventListener('visibilitychange', look);
       removeEventListener('online', current.again);
       current.close();
     };

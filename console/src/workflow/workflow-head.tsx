@@ -14,7 +14,7 @@ export function WorkflowHead({ workflow }: { readonly workflow: Workflow }) {
   return (
     <header class="workflow-head">
       <div class="workflow-title">
-        <h1 tabIndex={-1}>{name}</h1>
+        <h1 tabIndex={-1}>{name || 'Without a name'}</h1>
         <span class="badge" data-state={state}>
           {STATE_WORDS[state]}
         </span>

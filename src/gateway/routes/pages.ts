@@ -49,7 +49,8 @@ export function createPageRoutes({ docs, console: app, connectOrigins }: PagePar
     /** A file, or else one of the app's own pages, which are all made by its start page. */
     getConsolePage(c: RequestContext): Answer {
       const name = pathOf(c);
-      const isFile = app?.has(name) || /\.\w+$/.test(name) || HASHED.test(name);
+      // The id of a workflow may have dots.
+      const isFile = app?.has(name) || HASHED.test(name) || (/\.\w+$/.test(name) && !name.startsWith('workflows/'));
       return answerPage(c, app, isFile ? name : START_PAGE, consoleHeaders);
     },
   };

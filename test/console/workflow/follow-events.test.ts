@@ -258,6 +258,36 @@ describe('followEvents', () => {
     assert.equal(time.pending(), 0);
   });
 
+  it('holds no connection while it sleeps, and goes on at once where it was', async () => {
+    const { openEvents, cursors, signals } = answerWith([open(step(1)), open(step(2)), text(END)]);
+    const { time, follower, kinds } = watch(openEvents);
+    await settle();
+    follower.sleep();
+    await time.pass(100_000);
+    assert.equal(signals[0]!.aborted, true);
+    assert.equal(time.pending(), 0);
+    assert.deepEqual(cursors, [undefined]);
+    follower.wake();
+    await settle();
+    // Also when it is woken before it has noticed.
+    follower.sleep();
+    follower.wake();
+    await settle();
+    assert.deepEqual(cursors, [undefined, '1', '2']);
+    assert.deepEqual(kinds(), ['connecting', 'live', 'connecting', 'live', 'connecting', 'live', 'over']);
+  });
+
+  it('leaves nothing behind when it is stopped, also in its sleep', async () => {
+    const { openEvents, cursors } = answerWith([open(step(1))]);
+    const { time, follower } = watch(openEvents);
+    follower.sleep();
+    await settle();
+    follower.stop();
+    await time.pass(100_000);
+    assert.deepEqual(cursors, []);
+    assert.equal(time.pending(), 0);
+  });
+
   it('leaves nothing behind when it is stopped', async () => {
     const { openEvents, signals } = answerWith([open(step(1))]);
     const { time, follower, kinds, events } = watch(openEvents);

@@ -107,6 +107,26 @@ describe('trackWorkflow', () => {
     assert.equal(said.at(-1), 'over as SUCCEEDED');
   });
 
+  it('does not ask all the time when the stream is over and the workflow never is', async (t) => {
+    const { world } = track(t, as('UNKNOWN', 1), Array(50).fill(END));
+    await settle();
+    await settle();
+    assert.equal(world.reads, 2);
+    assert.equal(world.opened.length, 2);
+  });
+
+  it('opens no stream while nobody sees the page', async (t) => {
+    const { tracker, world, said } = track(t, as('RUNNING', 1));
+    tracker.sleep();
+    await settle();
+    assert.equal(world.opened.length, 0);
+    tracker.wake();
+    await settle();
+    assert.deepEqual(said, ['connecting', 'live']);
+    tracker.sleep();
+    assert.equal(world.signals[0]!.aborted, true);
+  });
+
   it('says why a workflow cannot be read, and tries again when it is told to', async (t) => {
     const fault = new ApiFault({ status: 503, code: 'UNAVAILABLE', message: 'away', retryable: true });
     const { tracker, world, said } = track(t, fault);
