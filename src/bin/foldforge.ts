@@ -1,27 +1,15 @@
 import { text } from 'node:stream/consumers';
 import packageJson from '../../package.json' with { type: 'json' };
 import { runCli } from '../client/cli.ts';
-import { EX_IOERR, exitCodeOfSignal } from '../client/exit-codes.ts';
+import { EX_IOERR } from '../client/exit-codes.ts';
 import { StartupError } from '../shared/startup-error.ts';
-import { exitWith } from './program.ts';
+import { abortOnSignals, exitWith } from './program.ts';
 
 const NAME = 'foldforge';
-/** npm passes a terminal's Ctrl-C on to the program that the terminal has told already. */
-const SAME_SIGNAL_MS = 500;
 /** What a shell says of a program that was writing to a pipe that nobody reads any more: 128 and SIGPIPE. */
 const EXIT_NO_READER = 141;
 
-const interrupted = new AbortController();
-let interruptedAt: number | undefined;
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.on(signal, () => {
-    if (interruptedAt !== undefined && performance.now() - interruptedAt > SAME_SIGNAL_MS) {
-      process.exit(exitCodeOfSignal(signal));
-    }
-    interruptedAt ??= performance.now();
-    interrupted.abort(signal);
-  });
-}
+const interrupted = abortOnSignals();
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(EXIT_NO_READER);
   exitWith(NAME, new StartupError(`standard output cannot be written to: ${error.message}`, EX_IOERR));
@@ -35,7 +23,7 @@ try {
     stdout: process.stdout,
     stderr: process.stderr,
     readStdin,
-    signal: interrupted.signal,
+    signal: interrupted,
   });
   // Where a pipe is written to later, what was printed has to be through before the end.
   process.stdout.write('', (error) => error ?? process.exit(exitCode));
@@ -46,6 +34,6 @@ try {
 /** Ends at once when it is interrupted: a terminal may never close its standard input. */
 async function readStdin(): Promise<string> {
   const { promise: stopped, reject } = Promise.withResolvers<never>();
-  interrupted.signal.addEventListener('abort', () => reject(interrupted.signal.reason), { once: true });
+  interrupted.addEventListener('abort', () => reject(interrupted.reason), { once: true });
   return Promise.race([text(process.stdin), stopped]);
 }

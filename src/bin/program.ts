@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { type ShownSetting, settingsAsLines } from '../shared/shown-settings.ts';
 import { EX_USAGE, StartupError } from '../shared/startup-error.ts';
 
@@ -11,25 +12,30 @@ export interface Running {
 }
 
 /**
+ * Aborted by the first SIGTERM or SIGINT, whose name is the reason; a second signal ends the process at once, with 130.
+ */
+export function abortOnSignals(): AbortSignal {
+  const stopping = new AbortController();
+  let stoppingSince: number | undefined;
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (stoppingSince !== undefined && performance.now() - stoppingSince > SAME_SIGNAL_MS) process.exit(130);
+      stoppingSince ??= performance.now();
+      stopping.abort(signal);
+    });
+  }
+  return stopping.signal;
+}
+
+/**
  * Runs a program until SIGTERM or SIGINT, then closes it and exits with 0; a second signal exits at once. A reason not
  * to start is one line on standard error and its exit code, never a stack trace.
  */
 export async function runProgram(name: string, start: () => Promise<Running>): Promise<void> {
-  let stoppingSince: number | undefined;
-  let signalled: () => void = () => undefined;
-  const signal = new Promise<void>((resolve) => {
-    signalled = resolve;
-  });
-  const stop = () => {
-    if (stoppingSince !== undefined && performance.now() - stoppingSince > SAME_SIGNAL_MS) process.exit(130);
-    stoppingSince ??= performance.now();
-    signalled();
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  const signalled = once(abortOnSignals(), 'abort');
   try {
     const running = await start();
-    await signal;
+    await signalled;
     await running.close();
     process.exit(0);
   } catch (error) {
