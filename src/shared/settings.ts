@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { customCleanEnv, EnvError, makeExactValidator, type RequiredValidatorSpec } from 'envalid';
 import { EX_CONFIG, StartupError } from './startup-error.ts';
 
@@ -155,7 +156,7 @@ export function address(defaultText: string, desc: string): Setting<Address> {
 /** Comma-separated origins as browsers send them: scheme, host and port, nothing else; none of them twice. */
 export function originList(desc: string): Setting<readonly string[]> {
   const parse = (value: string) => {
-    const origins = value === '' ? [] : value.split(',').map((entry) => entry.trim());
+    const origins = listOf(value);
     for (const origin of origins) {
       const url = URL.canParse(origin) ? new URL(origin) : undefined;
       if (!url || !/^https?:$/.test(url.protocol) || url.origin !== origin) {
@@ -166,6 +167,34 @@ export function originList(desc: string): Setting<readonly string[]> {
     return origins;
   };
   return setting<readonly string[]>(parse, '', desc);
+}
+
+/** Comma-separated names or addresses of hosts, as a URL has them, without a port, in lower case. */
+export function hostList(desc: string): Setting<readonly string[]> {
+  const parse = (value: string) =>
+    listOf(value).map((entry) => {
+      const url = URL.canParse(`http://${entry}`) ? new URL(`http://${entry}`) : undefined;
+      if (url && url.host === url.hostname && url.hostname === entry.toLowerCase()) return url.hostname;
+      throw new Error(`has "${entry}", which is no host name such as api.example.org`);
+    });
+  return setting<readonly string[]>(parse, '', desc);
+}
+
+/** Comma-separated IP addresses, and networks in CIDR notation (RFC 4632, RFC 4291), each as `address/bits`. */
+export function networkList(desc: string): Setting<readonly string[]> {
+  const parse = (value: string) =>
+    listOf(value).map((entry) => {
+      const [address = '', prefix, ...rest] = entry.split('/');
+      const longest = isIP(address) === 6 ? 128 : 32;
+      const bits = prefix === undefined ? longest : /^\d{1,3}$/.test(prefix) ? Number(prefix) : Number.NaN;
+      if (isIP(address) !== 0 && rest.length === 0 && bits <= longest) return `${address}/${bits}`;
+      throw new Error(`has "${entry}", which is no address or network such as 10.0.0.0/8`);
+    });
+  return setting<readonly string[]>(parse, '', desc);
+}
+
+function listOf(value: string): string[] {
+  return value === '' ? [] : value.split(',').map((entry) => entry.trim());
 }
 
 /** An http or https URL without user, query or fragment; empty when `optional`. No slash at its end. */
