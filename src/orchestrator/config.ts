@@ -15,8 +15,10 @@ import {
   secret,
   setting,
   text,
+  type Values,
 } from '../shared/settings.ts';
 import { EX_CONFIG, StartupError } from '../shared/startup-error.ts';
+import { nameTlsFiles, readTlsFiles, type TlsFiles } from '../shared/tls-files.ts';
 import type { Tool } from './runners/runner.ts';
 
 export const ORCHESTRATOR_PREFIX = 'FOLDFORGE_ORCH__';
@@ -28,6 +30,15 @@ const SIDECAR_RETRIES = 2;
 export const orchestratorSettings = {
   DATABASE_URL: databaseUrl('Postgres, as postgresql://user:password@host:port/database'),
   BIND_ADDR: address('0.0.0.0:50051', 'gRPC listen address'),
+  TLS_CERT_FILE: text(
+    '',
+    'PEM file of the certificate, with its chain, that the gRPC listener shows; read again when it changes; empty: without TLS',
+  ),
+  TLS_KEY_FILE: text('', 'PEM file of its private key'),
+  TLS_CLIENT_CA_FILE: text(
+    '',
+    "PEM file of the authorities that clients' certificates must be from; empty: clients need not show one",
+  ),
   METRICS_ADDR: address('0.0.0.0:9090', 'Prometheus listen address'),
   RUNNER: choice(
     ['mock', ''],
@@ -38,6 +49,10 @@ export const orchestratorSettings = {
   SIDECAR_PROTEINMPNN: httpUrl('http://127.0.0.1:50062', 'ProteinMPNN sidecar'),
   SIDECAR_BOLTZ: httpUrl('http://127.0.0.1:50063', 'Boltz sidecar'),
   SIDECAR_AF2: httpUrl('http://127.0.0.1:50064', 'AlphaFold 2 sidecar'),
+  SIDECAR_CA_FILE: text(
+    '',
+    'PEM file of the authorities that certificates of https:// sidecars may be from; empty: the usual ones',
+  ),
   R2_ENDPOINT: httpUrl('', 'object store that artifacts go to', { optional: true }),
   R2_REGION: text('auto', 'region of the object store'),
   R2_BUCKET: text('foldforge', 'bucket that artifacts go to'),
@@ -116,6 +131,8 @@ export interface OrchestratorConfig {
   /** Empty when it was not given: whoever starts the orchestrator must then bring a database. */
   readonly databaseUrl: string;
   readonly bindAddr: Address;
+  /** What the gRPC listener shows, and the authorities of its clients; undefined: without TLS. */
+  readonly tls: TlsFiles | undefined;
   readonly metricsAddr: Address;
   /** Its `endpoint` is empty when it was not given. */
   readonly objectStore: ObjectStoreConfig;
@@ -123,6 +140,8 @@ export interface OrchestratorConfig {
   readonly runner: 'mock' | 'sidecars';
   /** http or https URLs. */
   readonly sidecars: Readonly<Record<Tool, string>>;
+  /** The authorities of https sidecars; undefined: the usual ones. */
+  readonly sidecarTls: TlsFiles | undefined;
   readonly mockStepSeconds: number;
   readonly concurrency: number;
   readonly limits: ToolLimits;
@@ -144,6 +163,7 @@ export function readOrchestratorConfig(environment: Environment): OrchestratorCo
   return {
     databaseUrl: values.DATABASE_URL,
     bindAddr: values.BIND_ADDR,
+    tls: listenerTls(values),
     metricsAddr: values.METRICS_ADDR,
     objectStore: {
       endpoint: values.R2_ENDPOINT,
@@ -161,6 +181,7 @@ export function readOrchestratorConfig(environment: Environment): OrchestratorCo
       boltz: values.SIDECAR_BOLTZ,
       af2: values.SIDECAR_AF2,
     },
+    sidecarTls: nameTlsFiles(ORCHESTRATOR_PREFIX, values, { ca: 'SIDECAR_CA_FILE' }),
     mockStepSeconds: values.MOCK_STEP_SECONDS / 1000,
     concurrency: values.CONCURRENCY,
     limits: {
@@ -195,6 +216,27 @@ export function requireBackends({ databaseUrl, objectStore }: OrchestratorConfig
     );
   }
   if (missing.length > 0) throw new StartupError(missing.join('; '), EX_CONFIG);
+}
+
+/** Whether the files of TLS can be used. Throws StartupError (exit code 78). */
+export function checkTlsFiles({ tls, sidecarTls, sidecars }: OrchestratorConfig): void {
+  if (tls) readTlsFiles(tls);
+  if (!sidecarTls) return;
+  if (!Object.values(sidecars).some((endpoint) => endpoint.startsWith('https:'))) {
+    const message = `${ORCHESTRATOR_PREFIX}SIDECAR_CA_FILE is set, but no sidecar is https://, so it would not be used`;
+    throw new StartupError(message, EX_CONFIG);
+  }
+  readTlsFiles(sidecarTls);
+}
+
+function listenerTls(values: Values<typeof orchestratorSettings>): TlsFiles | undefined {
+  const names = { cert: 'TLS_CERT_FILE', key: 'TLS_KEY_FILE', ca: 'TLS_CLIENT_CA_FILE' } as const;
+  const files = nameTlsFiles(ORCHESTRATOR_PREFIX, values, names);
+  if (!files || files.cert) return files;
+  throw new StartupError(
+    `${ORCHESTRATOR_PREFIX}TLS_CLIENT_CA_FILE is set, so ${ORCHESTRATOR_PREFIX}TLS_CERT_FILE must be set too`,
+    EX_CONFIG,
+  );
 }
 
 function databaseUrl(desc: string): Setting<string> {

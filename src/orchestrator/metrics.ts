@@ -28,6 +28,8 @@ type Outcome = (typeof OUTCOMES)[number];
 
 export interface Metrics {
   readonly registry: Registry;
+  /** Of what the gRPC listener shows, in milliseconds since 1970. */
+  readonly certificateEnds: (endsAtMs: number) => void;
   /** Call once, after what became of the submission is certain. */
   readonly workflowSubmitted: (result: SubmissionResult) => void;
   /** Call once, after the end of the workflow is stored. */
@@ -134,8 +136,16 @@ export function createMetrics(): Metrics {
     registers,
   });
 
+  const certificateExpiry = new Gauge({
+    name: 'foldforge_orchestrator_tls_certificate_expiry_timestamp_seconds',
+    help: 'When the certificate that gateways are shown ends, since 1970; missing without TLS',
+    labelNames: ['certificate'],
+    registers,
+  });
+
   return {
     registry,
+    certificateEnds: (endsAtMs) => certificateExpiry.set({ certificate: 'listener' }, endsAtMs / 1000),
     workflowSubmitted: (result) => submissions.inc({ result }),
     workflowFinished({ state, createdUs, updatedUs }) {
       workflows.inc({ state: state.toLowerCase() });

@@ -1,6 +1,7 @@
 import { OrchestratorService } from '../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 import { Health } from '../gen/grpc/health/v1/health_pb.ts';
 import type { Log } from '../shared/log.ts';
+import { watchTlsFiles } from '../shared/tls-watch.ts';
 import type { Tracing } from '../shared/tracing.ts';
 import { createBilling } from './accounts/billing.ts';
 import type { OrchestratorConfig } from './config.ts';
@@ -140,6 +141,8 @@ export async function startOrchestrator(config: OrchestratorConfig, parts: Orche
       routes: (router) => router.service(OrchestratorService, service).service(Health, health),
       interceptors: [createCallObserver(log, tracing), refuseWhenCutOff(presence)],
       log,
+      tls: config.tls,
+      onExpiry: metrics.certificateEnds,
     });
     opened.push(() => server.close(CALLS_GRACE_MS));
     opened.push(async () => closing.abort());
@@ -157,6 +160,7 @@ function createRunner(
 ): Runner {
   const writer = createArtifactWriter(config.objectStore, metrics.artifactWritten);
   const { putArtifact } = writer;
+  const sidecarFiles = config.sidecarTls && watchTlsFiles(config.sidecarTls, { log });
   const runner =
     config.runner === 'mock'
       ? createMockRunner({ stepSeconds: config.mockStepSeconds, putArtifact, log })
@@ -164,6 +168,7 @@ function createRunner(
           endpoints: config.sidecars,
           putArtifact,
           onCapabilities: metrics.sidecarSaid,
+          secureContext: sidecarFiles?.secureContext,
           log,
           tracing,
         });
@@ -171,6 +176,7 @@ function createRunner(
     ...runner,
     async close() {
       await runner.close();
+      sidecarFiles?.close();
       writer.close();
     },
   };

@@ -1,5 +1,6 @@
 import {
   constants,
+  createSecureServer,
   createServer,
   type Http2ServerRequest,
   type Http2ServerResponse,
@@ -7,6 +8,7 @@ import {
 } from 'node:http2';
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { SecureContextOptions } from 'node:tls';
 import { Code, type ConnectRouter, createConnectRouter, type Interceptor } from '@connectrpc/connect';
 import {
   compressionBrotli,
@@ -17,9 +19,16 @@ import {
 import { listen } from '../shared/listen.ts';
 import type { Log } from '../shared/log.ts';
 import type { Address } from '../shared/settings.ts';
+import { TLS_LIMITS, type TlsFiles, type TlsMaterial } from '../shared/tls-files.ts';
+import { watchTlsFiles } from '../shared/tls-watch.ts';
 
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
-const MAX_SESSION_MEMORY_MB = 256;
+/**
+ * Many event streams share one connection; and each client that leaves a gateway is a stream that is reset here. Node's bound on
+ * those, 33 a second, is against strangers: it would cut the connection of all other clients.
+ */
+const SERVER_OPTIONS = { maxSessionMemory: 256, streamResetBurst: 1_000_000, streamResetRate: 1_000_000 };
+const HANDSHAKE_MS = 10_000;
 
 export interface RpcServer {
   readonly port: number;
@@ -32,15 +41,19 @@ export interface RpcServerParts {
   readonly routes: (router: ConnectRouter) => void;
   readonly interceptors: Interceptor[];
   readonly log: Log;
+  /** Undefined: plaintext. With `ca`, clients must show a certificate. */
+  readonly tls?: TlsFiles | undefined;
+  /** Told when its certificate ends, in milliseconds since 1970. */
+  readonly onExpiry?: (endsAtMs: number) => void;
 }
 
-/** A gRPC server over plaintext HTTP/2. Throws StartupError when it cannot listen. */
-export async function startRpcServer({ address, routes, interceptors, log }: RpcServerParts): Promise<RpcServer> {
-  // Many event streams share one connection.
-  const server = createServer(
-    { maxSessionMemory: MAX_SESSION_MEMORY_MB },
-    createRequestHandler(routes, interceptors, log),
-  );
+/** A gRPC server over HTTP/2. Throws StartupError when it cannot listen, or have its certificate. */
+export async function startRpcServer({ address, routes, interceptors, ...parts }: RpcServerParts): Promise<RpcServer> {
+  const { log, tls } = parts;
+  const onRequest = createRequestHandler(routes, interceptors, log);
+  const { server, closeFiles } = tls
+    ? createTlsServer(tls, onRequest, parts)
+    : { server: createServer(SERVER_OPTIONS, onRequest), closeFiles: () => {} };
   const sessions = new Set<ServerHttp2Session>();
   server.on('session', (session) => {
     sessions.add(session);
@@ -58,6 +71,7 @@ export async function startRpcServer({ address, routes, interceptors, log }: Rpc
   const port = await listen(server, address);
 
   async function close(graceMs: number): Promise<void> {
+    closeFiles();
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     for (const session of sessions) session.close();
     await Promise.race([closed, sleep(graceMs, undefined, { ref: false })]);
@@ -66,6 +80,23 @@ export async function startRpcServer({ address, routes, interceptors, log }: Rpc
     await closed;
   }
   return { port, close };
+}
+
+function createTlsServer(
+  tls: TlsFiles,
+  onRequest: ReturnType<typeof createRequestHandler>,
+  { log, onExpiry = () => {} }: Pick<RpcServerParts, 'log' | 'onExpiry'>,
+) {
+  const onChange = (material: TlsMaterial) => server.setSecureContext(tlsOptions(material));
+  const files = watchTlsFiles(tls, { log, onChange, onExpiry });
+  const options = { ...SERVER_OPTIONS, ...tlsOptions(files.current()), handshakeTimeout: HANDSHAKE_MS };
+  const server = createSecureServer({ ...options, requestCert: tls.ca !== undefined }, onRequest);
+  server.on('tlsClientError', (error) => log.debug({ err: error }, 'a client was refused'));
+  return { server, closeFiles: files.close };
+}
+
+function tlsOptions({ cert, key, ca }: TlsMaterial): SecureContextOptions {
+  return { ...TLS_LIMITS, cert: cert!, key: key!, ...(ca !== undefined && { ca }) };
 }
 
 /** What connect's own adapter does, but with our log: it writes a stack trace for each client that goes away. */

@@ -16,6 +16,7 @@ describe('the settings of the orchestrator', () => {
     assert.deepEqual(config, {
       databaseUrl: '',
       bindAddr: { host: '0.0.0.0', port: 50051 },
+      tls: undefined,
       metricsAddr: { host: '0.0.0.0', port: 9090 },
       objectStore: {
         endpoint: '',
@@ -33,6 +34,7 @@ describe('the settings of the orchestrator', () => {
         boltz: 'http://127.0.0.1:50063',
         af2: 'http://127.0.0.1:50064',
       },
+      sidecarTls: undefined,
       mockStepSeconds: 3,
       concurrency: 32,
       limits: { rfdiffusion: 0, proteinmpnn: 0, boltz: 0, af2: 0 },

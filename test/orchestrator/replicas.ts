@@ -129,7 +129,7 @@ export async function readEnded(replicas: readonly Pick<Replica, 'ended'>[], lea
 }
 
 /** Waits until the workflow is over, and answers with it. */
-export async function untilOver(client: OrchestratorClient, workflowId: string, deadlineMs = 15_000) {
+export async function untilOver(client: OrchestratorClient, workflowId: string, deadlineMs = 30_000) {
   return await eventually(
     `the end of workflow ${workflowId}`,
     async () => {

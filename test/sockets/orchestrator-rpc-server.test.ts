@@ -17,6 +17,10 @@ async function start(routes: (router: ConnectRouter) => void = () => {}) {
   return { ...(await startRpcServer({ address, routes, interceptors: [], log })), lines };
 }
 
+const GRPC = { ':method': 'POST', 'content-type': 'application/grpc', te: 'trailers' };
+/** More than Node takes by itself within a few seconds: 1,000, and 33 in each second. */
+const CALLS_LEFT = 3_000;
+
 describe('the gRPC server', () => {
   for (const [peer, bytes] of [
     ['is silent', ''],
@@ -31,7 +35,7 @@ describe('the gRPC server', () => {
       if (bytes) await new Promise((resolve) => socket.write(bytes, resolve));
       // A server that has answered a client has seen what came before.
       await visit(server.port);
-      await within('the close', server.close(100), 2_000);
+      await within('the close', server.close(100));
       socket.destroy();
     });
   }
@@ -51,10 +55,8 @@ describe('the gRPC server', () => {
     try {
       const session = http2.connect(`http://127.0.0.1:${server.port}`).on('error', () => {});
       const call = session.request({
-        ':method': 'POST',
+        ...GRPC,
         ':path': `/${OrchestratorService.typeName}/StreamWorkflowEvents`,
-        'content-type': 'application/grpc',
-        te: 'trailers',
       });
       call.on('error', () => {}).end(Buffer.alloc(5));
       await within('the first bytes', once(call, 'data'));
@@ -69,6 +71,26 @@ describe('the gRPC server', () => {
       toStderr.mock.restore();
       await server.close(100);
     }
+  });
+
+  it('keeps the connection of a gateway many of whose clients leave', async (t) => {
+    const server = await start((router) =>
+      router.service(OrchestratorService, { getWorkflow: () => new Promise(() => {}) }),
+    );
+    t.after(() => server.close(100));
+    const session = http2.connect(`http://127.0.0.1:${server.port}`).on('error', () => {});
+    await once(session, 'connect');
+    for (let call = 0; call < CALLS_LEFT; call++) {
+      const stream = session.request({ ...GRPC, ':path': `/${OrchestratorService.typeName}/GetWorkflow` });
+      stream.on('error', () => {}).end(Buffer.alloc(5));
+      await once(stream, 'finish');
+      stream.close(http2.constants.NGHTTP2_CANCEL);
+      await within('the end of a call', once(stream, 'close'));
+    }
+    const last = session.request({ ':path': '/nothing' });
+    const [headers] = await within('the answer', once(last, 'response'));
+    assert.equal(headers[':status'], 404);
+    session.destroy();
   });
 });
 

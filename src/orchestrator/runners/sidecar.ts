@@ -1,3 +1,4 @@
+import type { SecureContext } from 'node:tls';
 import type { Log } from '../../shared/log.ts';
 import { type Tracing, traceFields } from '../../shared/tracing.ts';
 import type { PutArtifact } from './artifact-writer.ts';
@@ -20,6 +21,8 @@ export type SidecarTiming = ConnectionTiming & CapabilityTiming;
 export interface SidecarRunnerOptions {
   /** http or https URLs. */
   readonly endpoints: Readonly<Record<Tool, string>>;
+  /** The authorities of https sidecars, asked with each connection; undefined: the usual ones. */
+  readonly secureContext?: (() => SecureContext) | undefined;
   readonly putArtifact: PutArtifact;
   readonly log: Log;
   /** Undefined: calls have no spans. */
@@ -55,6 +58,7 @@ const TIMING: SidecarTiming = {
 /** Runs each step on its tool's sidecar (contract/grpc), and asks all of them what they can do, over and over. */
 export function createSidecarRunner({
   endpoints,
+  secureContext,
   putArtifact,
   log,
   tracing,
@@ -63,7 +67,7 @@ export function createSidecarRunner({
 }: SidecarRunnerOptions): SidecarRunner {
   const timing = { ...TIMING, ...given };
   const upload = createUpload(putArtifact, log);
-  const connections = TOOLS.map((tool) => createSidecarConnection(endpoints[tool], timing));
+  const connections = TOOLS.map((tool) => createSidecarConnection(endpoints[tool], timing, secureContext));
   const transportOf = (index: number) => {
     const { transport } = connections[index]!;
     return tracing ? traceRuns(transport, tracing) : transport;

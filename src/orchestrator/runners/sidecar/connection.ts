@@ -1,5 +1,6 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, type ClientSessionOptions, constants } from 'node:http2';
 import type { SocketConstructorOpts } from 'node:net';
+import type { ConnectionOptions, SecureContext } from 'node:tls';
 import { Code, ConnectError, type Transport } from '@connectrpc/connect';
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
 import { createKeepalive, type Keepalive, type KeepaliveTiming } from './keepalive.ts';
@@ -15,20 +16,35 @@ export interface SidecarConnection {
 }
 
 export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
-const SESSION_OPTIONS: ClientSessionOptions & SocketConstructorOpts = {
+const SESSION_OPTIONS: ClientSessionOptions & SocketConstructorOpts & ConnectionOptions = {
   // Many runs may share one connection.
   maxSessionMemory: 256,
   // After this silence TCP asks whether the peer is there, 10 times, a second apart: no server can mind that, as some do
   // HTTP/2's pings, but it does not reach beyond a proxy. Over TLS it has no effect.
   keepAlive: true,
   keepAliveInitialDelay: 10_000,
+  // Also when the environment says otherwise.
+  rejectUnauthorized: true,
 };
 
 type Request = Parameters<Http2SessionManager['request']>;
 
 /** gRPC to one sidecar, over one connection, which is opened when it is needed and opened anew when it broke. */
-export function createSidecarConnection(endpoint: string, timing: ConnectionTiming): SidecarConnection {
-  const manager = new Http2SessionManager(endpoint, {}, SESSION_OPTIONS);
+export function createSidecarConnection(
+  endpoint: string,
+  timing: ConnectionTiming,
+  secureContext?: () => SecureContext,
+): SidecarConnection {
+  const options = secureContext
+    ? {
+        ...SESSION_OPTIONS,
+        // Read with each connection.
+        get secureContext() {
+          return secureContext();
+        },
+      }
+    : SESSION_OPTIONS;
+  const manager = new Http2SessionManager(endpoint, {}, options);
   const keepalives = new WeakMap<object, Keepalive>();
 
   function keepaliveOf(session: ClientHttp2Session): Keepalive {
