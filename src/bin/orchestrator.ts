@@ -1,6 +1,7 @@
 import { runApikeyCommand } from '../orchestrator/accounts/apikey-command.ts';
 import { runArtifactsCommand } from '../orchestrator/artifacts-command.ts';
 import {
+  checkTlsFiles,
   ORCHESTRATOR_PREFIX,
   type OrchestratorConfig,
   orchestratorSettings,
@@ -30,6 +31,7 @@ async function serve(): Promise<void> {
   await runProgram(NAME, async () => {
     const config = readOrchestratorConfig(process.env);
     requireBackends(config);
+    checkTlsFiles(config);
     const traces = readTracingConfig(process.env, NAME);
     const shown = showSettings(ORCHESTRATOR_PREFIX, orchestratorSettings, process.env);
     readArguments(NAME, process.argv.slice(2), shown);

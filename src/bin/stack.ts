@@ -5,7 +5,13 @@ import { startPostgres } from '../embedded/postgres.ts';
 import { GATEWAY_PREFIX, gatewaySettings, readGatewayConfig } from '../gateway/config.ts';
 import { readContract } from '../gateway/contract.ts';
 import { startGateway } from '../gateway/gateway.ts';
-import { ORCHESTRATOR_PREFIX, orchestratorSettings, readOrchestratorConfig } from '../orchestrator/config.ts';
+import {
+  checkTlsFiles,
+  ORCHESTRATOR_PREFIX,
+  type OrchestratorConfig,
+  orchestratorSettings,
+  readOrchestratorConfig,
+} from '../orchestrator/config.ts';
 import { startOrchestrator } from '../orchestrator/orchestrator.ts';
 import { formatAddress } from '../shared/listen.ts';
 import { createLog, type Log } from '../shared/log.ts';
@@ -37,8 +43,9 @@ export const LAPTOP_DEFAULTS: Environment = {
 /** The settings of both programs as `npm start` reads them. Throws a StartupError that names what is wrong. */
 export function readStackConfig(environment: Environment) {
   const given: Environment = { ...LAPTOP_DEFAULTS, ...environment };
-  const gateway = readGatewayConfig(given);
   const orchestrator = readOrchestratorConfig(given);
+  checkTlsFiles(orchestrator);
+  const gateway = readGatewayConfig({ ...endpointOf(orchestrator, orchestrator.bindAddr.port), ...given });
   readTracingConfig(given, GATEWAY_NAME);
   if ((gateway.R2_ENDPOINT === '') !== (orchestrator.objectStore.endpoint === '')) {
     throw new StartupError('set R2_ENDPOINT for both programs, or for neither', EX_CONFIG);
@@ -104,7 +111,7 @@ export async function startStack(environment: Environment, dataDir: string): Pro
       tracing: await createTracing(readTracingConfig(given, GATEWAY_NAME), gatewayLog),
     });
     opened.push(gateway.close);
-    return { gatewayUrl: urlOf(config.BIND_ADDR, gateway.port), close };
+    return { gatewayUrl: urlOf(config.BIND_ADDR, gateway.port, config.TLS_CERT_FILE !== ''), close };
   } catch (error) {
     await close();
     throw error;
@@ -163,13 +170,18 @@ async function addOrchestrator(environment: Environment): Promise<Part> {
     onReplaced: () => exitWith('foldforge', new StartupError('another orchestrator has taken the place of this one')),
   });
   return {
-    added: { [`${GATEWAY_PREFIX}ORCHESTRATOR_ENDPOINT`]: urlOf(config.bindAddr, orchestrator.port) },
+    added: endpointOf(config, orchestrator.port),
     close: orchestrator.close,
   };
 }
 
+/** What the gateway is told of the orchestrator. */
+function endpointOf({ bindAddr, tls }: OrchestratorConfig, port: number): Environment {
+  return { [`${GATEWAY_PREFIX}ORCHESTRATOR_ENDPOINT`]: urlOf(bindAddr, port, tls !== undefined) };
+}
+
 /** Where a listener can be reached from this machine. */
-function urlOf({ host }: Address, port: number): string {
+function urlOf({ host }: Address, port: number, isTls: boolean): string {
   const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  return `http://${formatAddress({ host: reachable, port })}`;
+  return `${isTls ? 'https' : 'http'}://${formatAddress({ host: reachable, port })}`;
 }

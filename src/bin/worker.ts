@@ -1,7 +1,8 @@
 import cluster from 'node:cluster';
 import type { GatewayConfig } from '../gateway/config.ts';
+import { type Exposition, exposeProcess } from '../gateway/exposition.ts';
 import type { Gateway } from '../gateway/gateway.ts';
-import { createMetrics, type Exposition, exposeProcess, type Metrics } from '../gateway/metrics.ts';
+import { createMetrics, type Metrics } from '../gateway/metrics.ts';
 import { createLog, type Log } from '../shared/log.ts';
 import { StartupError } from '../shared/startup-error.ts';
 import type { ToPrimary, ToWorker } from './worker-messages.ts';

@@ -1,8 +1,10 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { Hono } from 'hono';
+import type { Admission, Urgency } from './admission/admission.ts';
 import type { Answer, Env, Frame, Handler, Middleware, RequestContext } from './context.ts';
 import { GatewayError, toGatewayError } from './errors.ts';
 import type { AllowOrigins } from './middleware/allow-origins.ts';
+import { dropBody } from './middleware/drop-body.ts';
 import type { createArtifactRoutes } from './routes/artifacts.ts';
 import type { createBillingRoutes } from './routes/billing.ts';
 import type { createEventRoutes } from './routes/events.ts';
@@ -17,7 +19,9 @@ export interface AppParts {
   /** Undefined while no origin is allowed. */
   readonly allowOrigins: AllowOrigins | undefined;
   readonly authenticate: (operationId: string) => Middleware;
+  readonly admission: Pick<Admission, 'stations'>;
   readonly limitBody: Middleware;
+  readonly boundStrangers: Middleware;
   readonly verifyWebhook: Middleware;
   readonly validate: (operationId: string) => Middleware;
   readonly renderError: (thrown: unknown, c: RequestContext) => Answer;
@@ -50,7 +54,7 @@ export function listRoutes({ workflows, events, artifacts, billing, health, page
     ['GET', '/v1/billing/balance', billing.getBalance],
     ['GET', '/v1/billing/ledger', billing.listLedger],
     ['POST', '/v1/billing/checkout', billing.openCheckout, body],
-    ['POST', '/v1/billing/webhook', billing.receiveStripeEvent, body, parts.verifyWebhook],
+    ['POST', '/v1/billing/webhook', billing.receiveStripeEvent, parts.boundStrangers, body, parts.verifyWebhook],
     ['GET', '/v1/healthz', health.getHealth],
     ['GET', '/v1/readyz', health.getReadiness],
     ['GET', '/metrics', health.getMetrics],
@@ -63,7 +67,10 @@ export function listRoutes({ workflows, events, artifacts, billing, health, page
   ];
 }
 
-/** The path of a request: route → identify → observe → origin → credential → body → contract → handler; a throw is rendered. */
+/**
+ * The path of a request: route → identify → observe → origin → credential → room → body → contract → handler; a throw is
+ * rendered.
+ */
 export function createApp(parts: AppParts): Hono<Env> {
   const { identify, observe, allowOrigins, renderError } = parts;
 
@@ -80,13 +87,16 @@ export function createApp(parts: AppParts): Hono<Env> {
           if (passing) await passing;
         }
         const answer = await handler(c);
+        c.env.facts.endWork?.(undefined);
         if (answer) sendAnswer(c, answer);
-      } catch (error) {
+      } catch (thrown) {
+        const error = toGatewayError(thrown);
+        c.env.facts.endWork?.(error);
         const answer = renderError(error, c);
         if (!c.env.outgoing.headersSent) sendAnswer(c, answer);
         else {
           // One that has begun cannot be taken back, only be seen to be broken.
-          c.env.facts.brokenBy = toGatewayError(error);
+          c.env.facts.brokenBy = error;
           c.env.outgoing.destroy();
         }
       } finally {
@@ -103,7 +113,10 @@ export function createApp(parts: AppParts): Hono<Env> {
     const headers = { Allow: methods };
     const byMethod = new Map<string, ReturnType<typeof serve>>();
     for (const [method, , handler, ...guards] of routes) {
-      const stations = [parts.authenticate(handler.name), ...guards, parts.validate(handler.name)];
+      const { enter, begin } = parts.admission.stations(handler.name, urgencyOf(method, path));
+      const body = guards.length > 0 ? [] : [dropBody];
+      const checks = [parts.authenticate(handler.name), enter, ...guards, begin, parts.validate(handler.name)];
+      const stations = [...body, ...checks];
       byMethod.set(method, serve(path, stations, handler));
       if (method === 'GET') byMethod.set('HEAD', byMethod.get('GET')!);
     }
@@ -122,6 +135,13 @@ export function createApp(parts: AppParts): Hono<Env> {
   }
   app.notFound(serve('unmatched', [], refuseWith(new GatewayError('NOT_FOUND', 'not found'))));
   return app;
+}
+
+/** What is answered from memory is never refused, and neither is what makes the load less. */
+function urgencyOf(method: Method, path: string): Urgency {
+  if (method === 'DELETE' || (!path.startsWith('/v1/workflows') && !path.startsWith('/v1/billing'))) return 'exempt';
+  if (path.endsWith('/events')) return 'watch';
+  return method === 'GET' ? 'read' : 'write';
 }
 
 function refuseWith(error: GatewayError): Handler {

@@ -2,6 +2,7 @@ import os from 'node:os';
 import { LOG_LEVELS } from '../shared/log.ts';
 import * as setting from '../shared/settings.ts';
 import { EX_CONFIG, StartupError } from '../shared/startup-error.ts';
+import { nameTlsFiles, readTlsFiles, type TlsFiles } from '../shared/tls-files.ts';
 import { isSeveral, readEndpoints } from './upstream/endpoints.ts';
 
 export const GATEWAY_PREFIX = 'FOLDFORGE_GATEWAY__';
@@ -11,6 +12,67 @@ const MAX_WORKERS = 256;
 /** Every setting of the gateway. Durations are written in seconds and read as milliseconds. */
 export const gatewaySettings = {
   BIND_ADDR: setting.address('0.0.0.0:8080', 'HTTP listen address'),
+  TLS_CERT_FILE: setting.text(
+    '',
+    'PEM file of the certificate, with its chain, that the gateway shows; with it the gateway speaks TLS, HTTP/2 and HTTP/1.1; read again when it changes; empty: plain HTTP/1.1',
+  ),
+  TLS_KEY_FILE: setting.text('', 'PEM file of its private key'),
+  ALLOWED_HOSTS: setting.hostList(
+    'names that a Host header may have, such as api.example.org, with commas between them; probes and metrics may have any; empty: any',
+  ),
+  TRUSTED_PROXIES: setting.networkList(
+    'addresses and networks of proxies, such as 10.0.0.0/8, with commas between them: what they say of the client in Forwarded or X-Forwarded-For is believed, and nobody else',
+  ),
+  HEADER_TIMEOUT_SECONDS: setting.seconds(
+    '10',
+    'time that a client has to send the head of a request, and to begin with the first one on a connection',
+  ),
+  BODY_TIMEOUT_SECONDS: setting.seconds(
+    '60',
+    'time that a client has to send a request, with its body; not less than the one before',
+  ),
+  BODY_MIN_BYTES_PER_SECOND: setting.number('1024', 'least rate of a body, from its sixth second on', {
+    min: 0,
+    max: 67_108_864,
+  }),
+  // A system asks for more when a third of its buffer is free, which may be 1.5 MB: an honest client has to take that.
+  SEND_TIMEOUT_SECONDS: setting.seconds('60', 'time for which a client may take nothing of its answer'),
+  IDLE_TIMEOUT_SECONDS: setting.seconds(
+    '75',
+    'time for which a connection may wait for its next request; longer than proxies keep theirs',
+    { min: 1 },
+  ),
+  HEADER_LIMIT_BYTES: setting.number('16384', 'largest head of a request', { min: 1024, max: 1_048_576 }),
+  HEADER_LIMIT_COUNT: setting.number('100', 'most header fields of a request', { min: 10, max: 2000 }),
+  URL_LIMIT_BYTES: setting.number('8192', 'longest request target', { min: 256, max: 1_048_576 }),
+  CONNECTION_MAX_REQUESTS: setting.number('10000', 'requests on one connection, after which it is closed', {
+    min: 1,
+    max: 1_000_000_000,
+  }),
+  CONNECTIONS_MAX: setting.number('25000', 'connections that the process may have open', { min: 1, max: 1_000_000 }),
+  CONNECTIONS_MAX_PER_ADDRESS: setting.number(
+    '2000',
+    'connections that one client address may have open; those of TRUSTED_PROXIES are not counted',
+    { min: 1, max: 1_000_000 },
+  ),
+  IN_FLIGHT_MIN: setting.number('20', 'requests that the process may be working on whatever the load', {
+    min: 1,
+    max: 100_000,
+  }),
+  IN_FLIGHT_MAX: setting.number(
+    '1000',
+    'requests that the process may be working on, and the few of each principal besides; under load the limit adapts itself to less',
+    { min: 1, max: 100_000 },
+  ),
+  PRINCIPAL_MAX_IN_FLIGHT: setting.number('100', 'requests of one principal that the process may be working on', {
+    min: 1,
+    max: 100_000,
+  }),
+  PRINCIPAL_REQUESTS_PER_SECOND: setting.number(
+    '200',
+    'requests of one principal that the process takes in a second, and twice as many at once; 0: any',
+    { min: 0, max: 1_000_000 },
+  ),
   ORCHESTRATOR_ENDPOINT: setting.setting(
     parseEndpoint,
     'http://127.0.0.1:50051',
@@ -31,6 +93,12 @@ export const gatewaySettings = {
     'time between pings on a connection with open calls; many gRPC servers hang up on more than one in 5 minutes',
     { min: 1 },
   ),
+  ORCHESTRATOR_CA_FILE: setting.text(
+    '',
+    "PEM file of the authorities that the orchestrators' certificates may be from; empty: the usual ones",
+  ),
+  ORCHESTRATOR_CERT_FILE: setting.text('', 'PEM file of the certificate that the gateway shows to orchestrators'),
+  ORCHESTRATOR_KEY_FILE: setting.text('', 'PEM file of its private key'),
   ORCHESTRATOR_TRANSPORT: setting.choice(
     ['direct', 'session', 'stock'],
     'direct',
@@ -43,6 +111,15 @@ export const gatewaySettings = {
   API_KEYS_ENABLED: setting.flag('false', 'per-user API keys and quotas'),
   AUTH_CACHE_TTL_SECONDS: setting.seconds('30', 'how long a good key is remembered, and a revoked one still works'),
   AUTH_CACHE_MAX_ENTRIES: setting.number('10000', 'cap of that cache', { min: 1, max: 10_000_000 }),
+  AUTH_MAX_LOOKUPS: setting.number('64', 'unknown keys that may be looked up at the same time', {
+    min: 1,
+    max: 10_000,
+  }),
+  AUTH_FAILURES_PER_MINUTE: setting.number(
+    '600',
+    'credentials of one client address that may be refused in a minute; then only keys that are known are taken from it; 0: any number',
+    { min: 0, max: 1_000_000 },
+  ),
   BODY_LIMIT_BYTES: setting.number('1048576', 'largest request body', { min: 1024, max: 67_108_864 }),
   HEARTBEAT_SECONDS: setting.seconds('15', 'silence on an event stream after which a heartbeat is sent'),
   STREAM_BUFFER_BYTES: setting.number('262144', 'bytes by which a reader of events may fall behind', {
@@ -66,6 +143,23 @@ export const gatewaySettings = {
   UPSTREAM_LOSS_SECONDS: setting.seconds('30', 'how long event streams wait for a lost orchestrator to come back'),
   OBJECT_STORE_CONNECT_TIMEOUT_SECONDS: setting.seconds('5', 'connect bound'),
   OBJECT_STORE_READ_TIMEOUT_SECONDS: setting.seconds('30', 'idle-read bound while streaming'),
+  OBJECT_STORE_MAX_TRANSFERS: setting.number(
+    '256',
+    'downloads that the process may have open; one principal may have half of them',
+    {
+      min: 1,
+      max: 100_000,
+    },
+  ),
+  READINESS_FAILURE_THRESHOLD: setting.number(
+    '3',
+    'probes of the orchestrator that must fail in a row before readyz says 503; at the start the first one must succeed',
+    { min: 1, max: 100 },
+  ),
+  READINESS_PERIOD_SECONDS: setting.seconds(
+    '1',
+    'time between two probes of the orchestrator; one without the health service is probed a fifth as often, the object store a tenth',
+  ),
   R2_ENDPOINT: setting.httpUrl('', 'object store; empty: downloads answer 503', { optional: true }),
   R2_REGION: setting.text('auto', 'region that requests to the store are signed for'),
   R2_BUCKET: setting.text('foldforge', 'the one bucket that artifacts are served from'),
@@ -102,34 +196,48 @@ export function readGatewayConfig(environment: setting.Environment): GatewayConf
   const { API_TOKEN, BIND_ADDR, SHUTDOWN_DELAY_SECONDS, SHUTDOWN_GRACE_SECONDS } = config;
   const { R2_ENDPOINT, R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY } = config;
   if (API_TOKEN.includes('dev-token') && !isLoopback(BIND_ADDR.host)) {
-    throw new StartupError(
-      `${GATEWAY_PREFIX}API_TOKEN is dev-token, which is accepted only while ${GATEWAY_PREFIX}BIND_ADDR is loopback; set a token of your own, or bind to 127.0.0.1`,
-      EX_CONFIG,
+    refuse(
+      `API_TOKEN is dev-token, which is accepted only while ${GATEWAY_PREFIX}BIND_ADDR is loopback; set a token of your own, or bind to 127.0.0.1`,
     );
   }
   if (SHUTDOWN_DELAY_SECONDS > SHUTDOWN_GRACE_SECONDS) {
-    throw new StartupError(
-      `${GATEWAY_PREFIX}SHUTDOWN_DELAY_SECONDS is longer than ${GATEWAY_PREFIX}SHUTDOWN_GRACE_SECONDS`,
-      EX_CONFIG,
+    refuse(`SHUTDOWN_DELAY_SECONDS is longer than ${GATEWAY_PREFIX}SHUTDOWN_GRACE_SECONDS`);
+  }
+  if (config.HEADER_TIMEOUT_SECONDS > config.BODY_TIMEOUT_SECONDS) {
+    refuse(
+      `HEADER_TIMEOUT_SECONDS is longer than ${GATEWAY_PREFIX}BODY_TIMEOUT_SECONDS, which is for the whole request`,
     );
   }
+  if (config.IN_FLIGHT_MIN > config.IN_FLIGHT_MAX) {
+    refuse(`IN_FLIGHT_MIN is more than ${GATEWAY_PREFIX}IN_FLIGHT_MAX`);
+  }
   if (config.ORCHESTRATOR_TRANSPORT !== 'direct' && isSeveral(config.ORCHESTRATOR_ENDPOINT)) {
-    throw new StartupError(
-      `${GATEWAY_PREFIX}ORCHESTRATOR_ENDPOINT has several endpoints, or dns:///, which only ${GATEWAY_PREFIX}ORCHESTRATOR_TRANSPORT=direct can use; ${config.ORCHESTRATOR_TRANSPORT} takes one http:// or https:// URL`,
-      EX_CONFIG,
+    refuse(
+      `ORCHESTRATOR_ENDPOINT has several endpoints, or dns:///, which only ${GATEWAY_PREFIX}ORCHESTRATOR_TRANSPORT=direct can use; ${config.ORCHESTRATOR_TRANSPORT} takes one http:// or https:// URL`,
     );
   }
   if (!API_TOKEN.every(isVisibleAscii)) {
-    throw new StartupError(`${GATEWAY_PREFIX}API_TOKEN must be visible ASCII characters without spaces`, EX_CONFIG);
+    refuse('API_TOKEN must be visible ASCII characters without spaces');
   }
   if (R2_ENDPOINT && !(R2_ACCESS_KEY_ID && R2_SECRET_ACCESS_KEY)) {
-    throw new StartupError(
-      `${GATEWAY_PREFIX}R2_ENDPOINT is set, so ${GATEWAY_PREFIX}R2_ACCESS_KEY_ID and ${GATEWAY_PREFIX}R2_SECRET_ACCESS_KEY must be set too`,
-      EX_CONFIG,
+    refuse(
+      `R2_ENDPOINT is set, so ${GATEWAY_PREFIX}R2_ACCESS_KEY_ID and ${GATEWAY_PREFIX}R2_SECRET_ACCESS_KEY must be set too`,
     );
   }
   checkStripe(config);
+  checkTls(config);
   return config;
+}
+
+/** What the gateway shows to its clients; undefined: they are served without TLS. */
+export function listenerTls(config: GatewayConfig): TlsFiles | undefined {
+  return nameTlsFiles(GATEWAY_PREFIX, config, { cert: 'TLS_CERT_FILE', key: 'TLS_KEY_FILE' });
+}
+
+/** What the gateway trusts in orchestrators and shows to them; undefined: the usual authorities, and nothing. */
+export function orchestratorTls(config: GatewayConfig): TlsFiles | undefined {
+  const names = { ca: 'ORCHESTRATOR_CA_FILE', cert: 'ORCHESTRATOR_CERT_FILE', key: 'ORCHESTRATOR_KEY_FILE' } as const;
+  return nameTlsFiles(GATEWAY_PREFIX, config, names);
 }
 
 function parseEndpoint(text: string): string {
@@ -149,20 +257,36 @@ function parseWorkers(text: string): number {
 
 function checkStripe({ STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRETS, STRIPE_ENDPOINT }: GatewayConfig): void {
   if (STRIPE_SECRET_KEY && STRIPE_WEBHOOK_SECRETS.length === 0) {
-    throw new StartupError(
-      `${GATEWAY_PREFIX}STRIPE_SECRET_KEY is set, so ${GATEWAY_PREFIX}STRIPE_WEBHOOK_SECRETS must be set too: without it, what is paid would not be credited`,
-      EX_CONFIG,
+    refuse(
+      `STRIPE_SECRET_KEY is set, so ${GATEWAY_PREFIX}STRIPE_WEBHOOK_SECRETS must be set too: without it, what is paid would not be credited`,
     );
   }
   if (STRIPE_SECRET_KEY && !isVisibleAscii(STRIPE_SECRET_KEY)) {
+    refuse('STRIPE_SECRET_KEY must be visible ASCII characters without spaces');
+  }
+  if (new URL(STRIPE_ENDPOINT).pathname !== '/') {
+    refuse('STRIPE_ENDPOINT must have no path');
+  }
+}
+
+function checkTls(config: GatewayConfig): void {
+  const toClients = listenerTls(config);
+  if (toClients) readTlsFiles(toClients);
+  const toOrchestrators = orchestratorTls(config);
+  if (!toOrchestrators) return;
+  if (readEndpoints(config.ORCHESTRATOR_ENDPOINT)[0]!.protocol !== 'https:') {
+    const { variable } = (toOrchestrators.ca ?? toOrchestrators.cert)!;
     throw new StartupError(
-      `${GATEWAY_PREFIX}STRIPE_SECRET_KEY must be visible ASCII characters without spaces`,
+      `${variable} is set, but ${GATEWAY_PREFIX}ORCHESTRATOR_ENDPOINT is not https://, so it would not be used`,
       EX_CONFIG,
     );
   }
-  if (new URL(STRIPE_ENDPOINT).pathname !== '/') {
-    throw new StartupError(`${GATEWAY_PREFIX}STRIPE_ENDPOINT must have no path`, EX_CONFIG);
-  }
+  readTlsFiles(toOrchestrators);
+}
+
+/** `problem` begins with the name of a setting. */
+function refuse(problem: string): never {
+  throw new StartupError(`${GATEWAY_PREFIX}${problem}`, EX_CONFIG);
 }
 
 function isVisibleAscii(text: string): boolean {

@@ -26,6 +26,17 @@ export interface Quota {
   readonly resetsAtMs?: number;
 }
 
+/** What one principal is doing. */
+export interface Principal {
+  /** Requests that are worked on. */
+  working: number;
+  /** Requests that are not over yet for the client, without event streams and long polls. */
+  open: number;
+  /** Requests that it may make at once, and when that was true. */
+  tokens: number;
+  countedAtMs: number;
+}
+
 /** What every upstream call made for one request shares. */
 export interface Call {
   /** Aborted when the client has gone away. */
@@ -62,12 +73,20 @@ export interface Input {
  */
 export interface Facts {
   requestId: string;
+  /** The client's address; behind trusted proxies it is the one that they name. */
+  client: string;
   /** What goes with every answer to this request. */
   headers: Record<string, string>;
   /** The path template of the contract, or `unmatched`. */
   route: string;
   call: Call;
   caller: Caller;
+  /** What the caller has under way; unset for who has no principal. */
+  principal?: Principal;
+  /** The request is over for its principal, though its connection is not closed. */
+  leave?: () => void;
+  /** The work has been done, or failed, or `waits` for something else: it takes no room any more. */
+  endWork?: (outcome: GatewayError | 'waits' | undefined) => void;
   bodyBytes: Buffer;
   /** The body as JSON text, once it is known to be JSON. */
   bodyText: string;
@@ -78,6 +97,8 @@ export interface Facts {
   streaming?: boolean;
   /** The answer waits for the workflow, so the time it takes says nothing about the gateway. */
   waiting?: boolean;
+  /** Refused for its form, or for the sake of others: logged only when somebody looks closely, as strangers fill no disk. */
+  quiet?: boolean;
   /** What broke the answer off after its first byte, other than the client. */
   brokenBy?: GatewayError;
 }

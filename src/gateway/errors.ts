@@ -22,14 +22,21 @@ export const ERRORS = {
   PERMISSION_DENIED: { status: 403, title: 'Permission denied', retryable: 'never' },
   NOT_FOUND: { status: 404, title: 'Not found', retryable: 'never' },
   METHOD_NOT_ALLOWED: { status: 405, title: 'Method not allowed', retryable: 'never' },
+  REQUEST_TIMEOUT: { status: 408, title: 'Request timeout', retryable: 'never' },
   CONFLICT: { status: 409, title: 'Conflict', retryable: 'never' },
   IDEMPOTENCY_KEY_IN_FLIGHT: { status: 409, title: 'Idempotency key in flight', retryable: 'always' },
   PAYLOAD_TOO_LARGE: { status: 413, title: 'Payload too large', retryable: 'never' },
+  URI_TOO_LONG: { status: 414, title: 'URI too long', retryable: 'never' },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, title: 'Unsupported media type', retryable: 'never' },
   RANGE_NOT_SATISFIABLE: { status: 416, title: 'Range not satisfiable', retryable: 'never' },
+  EXPECTATION_FAILED: { status: 417, title: 'Expectation failed', retryable: 'never' },
+  MISDIRECTED_REQUEST: { status: 421, title: 'Misdirected request', retryable: 'never' },
   IDEMPOTENCY_KEY_REUSED: { status: 422, title: 'Idempotency key reused', retryable: 'never' },
   QUOTA_EXCEEDED: { status: 429, title: 'Quota exceeded', retryable: 'always' },
+  RATE_LIMITED: { status: 429, title: 'Rate limited', retryable: 'always' },
+  TOO_MANY_REQUESTS: { status: 429, title: 'Too many requests at once', retryable: 'always' },
   TOO_MANY_STREAMS: { status: 429, title: 'Too many streams', retryable: 'always' },
+  HEADERS_TOO_LARGE: { status: 431, title: 'Request header fields too large', retryable: 'never' },
   /** The client has gone away: nobody reads the answer, only the metrics count it. */
   CLIENT_CLOSED_REQUEST: { status: 499, title: 'Client closed request', retryable: 'never' },
   INTERNAL: {
@@ -104,6 +111,8 @@ interface Details extends ErrorOptions {
   readonly retryAfterSeconds?: number;
   /** The caller's quota, where that is what the error is about. */
   readonly quota?: Quota | undefined;
+  /** Refused for the sake of others, as happens thousands of times in a second: it is counted, and not logged by itself. */
+  readonly isRefusal?: boolean;
 }
 
 /**
@@ -116,6 +125,7 @@ export class GatewayError extends Error {
   readonly faults: readonly Fault[] | undefined;
   readonly retryAfterSeconds: number;
   readonly quota: Quota | undefined;
+  readonly isRefusal: boolean;
 
   constructor(code: ErrorCode, message: string, details: Details = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -125,6 +135,7 @@ export class GatewayError extends Error {
     this.faults = details.faults;
     this.retryAfterSeconds = details.retryAfterSeconds ?? 1;
     this.quota = details.quota;
+    this.isRefusal = details.isRefusal ?? false;
   }
 
   get status(): number {

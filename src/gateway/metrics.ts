@@ -1,25 +1,17 @@
-import { Counter, type CounterConfiguration, Gauge, Histogram, type Metric, Registry } from 'prom-client';
+import {
+  Counter,
+  type CounterConfiguration,
+  Gauge,
+  type GaugeConfiguration,
+  Histogram,
+  type Metric,
+  Registry,
+} from 'prom-client';
 import { addProcessMetrics } from '../shared/process-metrics.ts';
 import { ERRORS } from './errors.ts';
-import { createOpenRegistry, OPEN_METRICS_TYPE, readOpenMetrics } from './open-metrics.ts';
+import { createOpenRegistry } from './open-metrics.ts';
 
 export type Metrics = ReturnType<typeof createMetrics>;
-
-/** What `/metrics` answers with. */
-export interface Exposition {
-  readonly contentType: string;
-  /** The text; throws when it cannot be had in time. */
-  readonly read: () => Promise<string>;
-  /** The same for a scraper that takes OpenMetrics, with exemplars; undefined: there are none. */
-  readonly openMetrics?: Pick<Exposition, 'contentType' | 'read'>;
-}
-
-/** What this process alone knows. */
-export function exposeProcess({ registry, exemplars }: Pick<Metrics, 'registry' | 'exemplars'>): Exposition {
-  const openMetrics = { contentType: OPEN_METRICS_TYPE, read: () => readOpenMetrics(registry) };
-  const text = { contentType: Registry.PROMETHEUS_CONTENT_TYPE, read: () => registry.metrics() };
-  return { ...text, ...(exemplars && { openMetrics }) };
-}
 
 /** Seconds, for what should take milliseconds. */
 const CALL_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -33,22 +25,39 @@ export function createMetrics({ exemplars = false } = {}) {
   const registers = [registry];
   addProcessMetrics(registry, 'gateway');
   const open = { requests: 0, held: 0 };
-  new Gauge({
-    name: 'foldforge_gateway_http_requests_in_flight',
-    help: 'Requests that are being answered now, without event streams and long polls.',
-    registers,
-    collect() {
-      this.set(open.requests - open.held);
+  readGauge(
+    {
+      name: 'foldforge_gateway_http_requests_in_flight',
+      help: 'Requests that are being answered now, without event streams and long polls.',
+      registers,
     },
-  });
-  new Gauge({
-    name: 'foldforge_gateway_held_requests',
-    help: 'Event streams and long polls that are open now: what the cap of the process counts.',
-    registers,
-    collect() {
-      this.set(open.held);
+    () => open.requests - open.held,
+  );
+  readGauge(
+    {
+      name: 'foldforge_gateway_held_requests',
+      help: 'Event streams and long polls that are open now: what the cap of the process counts.',
+      registers,
     },
-  });
+    () => open.held,
+  );
+  const admission = { working: () => 0, limit: () => 0 };
+  readGauge(
+    {
+      name: 'foldforge_gateway_working_requests',
+      help: 'Requests that are worked on now: what the adaptive limit counts.',
+      registers,
+    },
+    () => admission.working(),
+  );
+  readGauge({ name: 'foldforge_gateway_working_requests_limit', help: 'The adaptive limit on them.', registers }, () =>
+    admission.limit(),
+  );
+  const connections = { open: () => 0 };
+  readGauge(
+    { name: 'foldforge_gateway_connections', help: 'Connections of clients that are open now.', registers },
+    () => connections.open(),
+  );
   const storeDuration = new Histogram({
     name: 'foldforge_gateway_object_store_request_duration_seconds',
     help: 'Time until the object store has begun to answer, a second attempt included, by outcome: ok or failed.',
@@ -62,6 +71,25 @@ export function createMetrics({ exemplars = false } = {}) {
     exemplars,
     /** How many requests are open now, and how many of them are event streams and long polls. */
     open,
+    /** How many requests are worked on now, and how many may be. */
+    admission,
+    refusals: countBy('reason', ['overload', 'share', 'concurrency', 'rate'], {
+      name: 'foldforge_gateway_refused_requests_total',
+      help: 'Requests refused for the sake of others: overload, or the share, the concurrency or the rate of a principal.',
+      registers,
+    }),
+    /** How many connections are open now. */
+    connections,
+    connectionRefusals: countBy('reason', ['process', 'address'], {
+      name: 'foldforge_gateway_connection_refusals_total',
+      help: 'Connections that were closed at once: a cap of the process or of the client address was reached.',
+      registers,
+    }),
+    connectionCuts: countBy('reason', ['idle', 'silent', 'stalled'], {
+      name: 'foldforge_gateway_connection_cuts_total',
+      help: 'Connections that were cut: idle (for the sake of a new one), silent (nothing was ever asked) or stalled (nothing of an answer was taken).',
+      registers,
+    }),
     requests: new Counter({
       name: 'foldforge_gateway_http_requests_total',
       help: 'HTTP requests by method, path template and status. 499: the client went away first.',
@@ -79,16 +107,11 @@ export function createMetrics({ exemplars = false } = {}) {
         registers: exemplars ? [createOpenRegistry()] : [],
       }),
     ),
-    errors: startAtZero(
-      new Counter({
-        name: 'foldforge_gateway_errors_total',
-        help: 'Errors that requests ended with, by code. CLIENT_CLOSED_REQUEST: the client went away first.',
-        labelNames: ['code'],
-        registers,
-      }),
-      'code',
-      Object.keys(ERRORS),
-    ),
+    errors: countBy('code', Object.keys(ERRORS), {
+      name: 'foldforge_gateway_errors_total',
+      help: 'Errors that requests ended with, by code. CLIENT_CLOSED_REQUEST: the client went away first.',
+      registers,
+    }),
     draining: new Gauge({
       name: 'foldforge_gateway_draining',
       help: '1 from the signal to stop until the end of the process.',
@@ -128,6 +151,16 @@ export function createMetrics({ exemplars = false } = {}) {
       labelNames: ['method'],
       registers,
     }),
+    upstreamRetriesRefused: new Counter({
+      name: 'foldforge_gateway_upstream_retries_refused_total',
+      help: 'Calls that were not made once more, because a tenth of the calls had been by then.',
+      registers,
+    }),
+    upstreamBreakerOpenings: new Counter({
+      name: 'foldforge_gateway_upstream_breaker_openings_total',
+      help: 'How often the circuit of an orchestrator opened, because of bad answers.',
+      registers,
+    }),
     upstreamEndpoints: new Gauge({
       name: 'foldforge_gateway_upstream_endpoints',
       help: 'Addresses of orchestrators: connected (up), not connected (down), or left out for bad answers (ejected).',
@@ -139,52 +172,66 @@ export function createMetrics({ exemplars = false } = {}) {
       help: 'Event streams cut off because their reader fell behind.',
       registers,
     }),
-    streamRefusals: startAtZero(
-      new Counter({
-        name: 'foldforge_gateway_event_stream_refusals_total',
-        help: 'Event streams and long polls refused: a cap of the principal or the process was reached, or a shutdown.',
-        labelNames: ['reason'],
-        registers,
-      }),
-      'reason',
-      ['principal', 'process', 'shutdown'],
-    ),
-    keyLookups: startAtZero(
-      new Counter({
-        name: 'foldforge_gateway_api_key_lookups_total',
-        help: 'How API keys were resolved: hit, miss, shared (with a lookup under way), negative or checksum; and error.',
-        labelNames: ['result'],
-        registers,
-      }),
-      'result',
-      ['hit', 'miss', 'shared', 'negative', 'checksum', 'error'],
-    ),
-    artifactRecordLookups: startAtZero(
-      new Counter({
-        name: 'foldforge_gateway_artifact_record_lookups_total',
-        help: 'How downloads learned what is recorded of their file: hit (cache) or miss (the orchestrator was asked).',
-        labelNames: ['result'],
-        registers,
-      }),
-      'result',
-      ['hit', 'miss'],
-    ),
+    streamRefusals: countBy('reason', ['principal', 'process', 'shutdown'], {
+      name: 'foldforge_gateway_event_stream_refusals_total',
+      help: 'Event streams and long polls refused: a cap of the principal or the process was reached, or a shutdown.',
+      registers,
+    }),
+    keyLookups: countBy('result', ['hit', 'miss', 'shared', 'negative', 'checksum', 'error', 'refused', 'limited'], {
+      name: 'foldforge_gateway_api_key_lookups_total',
+      help: 'How credentials but the static token were resolved: hit, miss, shared (with a lookup under way), negative or checksum; error; refused (too many lookups) or limited (too many refusals of the client).',
+      registers,
+    }),
+    artifactRecordLookups: countBy('result', ['hit', 'miss'], {
+      name: 'foldforge_gateway_artifact_record_lookups_total',
+      help: 'How downloads learned what is recorded of their file: hit (cache) or miss (the orchestrator was asked).',
+      registers,
+    }),
+    dependencyUp: new Gauge({
+      name: 'foldforge_gateway_dependency_up',
+      help: 'Whether the probes of a dependency succeed: orchestrator, which readyz goes by, or object_store.',
+      labelNames: ['dependency'],
+      aggregator: 'min',
+      registers,
+    }),
+    transfers: new Gauge({
+      name: 'foldforge_gateway_object_store_transfers',
+      help: 'Downloads from the object store that are open now.',
+      registers,
+    }),
+    transfersLimit: new Gauge({
+      name: 'foldforge_gateway_object_store_transfers_limit',
+      help: 'Downloads that may be open, as OBJECT_STORE_MAX_TRANSFERS says.',
+      registers,
+    }),
+    storeCircuitOpen: new Gauge({
+      name: 'foldforge_gateway_object_store_circuit_open',
+      help: '1 while the object store fails whatever it is asked, and is left alone but for one download a second.',
+      aggregator: 'max',
+      registers,
+    }),
     storeDuration,
     storeBytes: new Counter({
       name: 'foldforge_gateway_object_store_received_bytes_total',
       help: 'Bytes of files that came from the object store.',
       registers,
     }),
-    storeFailures: startAtZero(
-      new Counter({
+    storeFailures: countBy(
+      'reason',
+      ['unreachable', 'slow', 'failed', 'denied', 'missing', 'refused', 'mismatch', 'broken', 'circuit_open'],
+      {
         name: 'foldforge_gateway_object_store_failures_total',
         help: 'Downloads that failed on the side of the object store, by reason.',
-        labelNames: ['reason'],
         registers,
-      }),
-      'reason',
-      ['unreachable', 'slow', 'failed', 'denied', 'missing', 'refused', 'mismatch', 'broken'],
+      },
     ),
+    certificateExpiry: new Gauge({
+      name: 'foldforge_gateway_tls_certificate_expiry_timestamp_seconds',
+      help: 'When the certificate ends that clients (listener) or orchestrators are shown, since 1970; missing without one.',
+      labelNames: ['certificate'],
+      aggregator: 'min',
+      registers,
+    }),
     workers: new Gauge({
       name: 'foldforge_gateway_workers',
       help: 'Processes that serve requests, and have answered this scrape.',
@@ -195,21 +242,21 @@ export function createMetrics({ exemplars = false } = {}) {
       help: 'Workers that ended without having been told to, and were replaced.',
       registers,
     }),
-    stripeEvents: startAtZero(
-      new Counter({
-        name: 'foldforge_gateway_stripe_events_total',
-        help: 'Events that came to the webhook: credited, replayed, ignored, refused, damaged or failed.',
-        labelNames: ['result'],
-        registers,
-      }),
-      'result',
-      ['credited', 'replayed', 'ignored', 'refused', 'damaged', 'failed'],
-    ),
+    stripeEvents: countBy('result', ['credited', 'replayed', 'ignored', 'refused', 'damaged', 'failed'], {
+      name: 'foldforge_gateway_stripe_events_total',
+      help: 'Events that came to the webhook: credited, replayed, ignored, refused, damaged or failed.',
+      registers,
+    }),
   };
 }
 
 /** A series that is not there before its first 1 does not rise for Prometheus, so the first failure would be missed. */
-function startAtZero<Label extends string>(counter: Counter<Label>, label: Label, values: readonly string[]) {
+function countBy<Label extends string>(
+  label: Label,
+  values: readonly string[],
+  configuration: CounterConfiguration<Label>,
+): Counter<Label> {
+  const counter = new Counter({ ...configuration, labelNames: [label] });
   for (const value of values) counter.inc({ [label]: value } as Record<Label, string>, 0);
   return counter;
 }
@@ -225,6 +272,16 @@ function createTally(configuration: CounterConfiguration<string>): { count: numb
     },
   });
   return tally;
+}
+
+/** A gauge that is asked when it is read. */
+function readGauge(configuration: GaugeConfiguration<string>, read: () => number): void {
+  new Gauge({
+    ...configuration,
+    collect() {
+      this.set(read());
+    },
+  });
 }
 
 /** Puts a metric into a registry whose form need not be the one that it was made for. */

@@ -312,7 +312,7 @@ export interface paths {
         };
         /**
          * Can it serve
-         * @description Asks the orchestrator, and through it the database.
+         * @description Whether an orchestrator serves, and through it the database, as the gateway knows from asking by itself, again and again. It turns to 503 after several failures in a row, and back to 200 after one success: for load balancers and Kubernetes. With `deep=true` every dependency is asked now, for up to 3 seconds, and the first failure counts: for people, and before a deployment goes on.
          */
         get: operations["getReadiness"];
         put?: never;
@@ -492,7 +492,7 @@ export interface components {
             tool: components["schemas"]["Tool"];
             /** @description Ids of steps of this workflow that must succeed first. */
             depends_on?: components["schemas"]["StepId"][];
-            /** @description What the tool takes. At most 32 levels deep, and no member named `__proto__`. */
+            /** @description What the tool takes. At most 32 levels deep, no member named `__proto__`, and no integer that a double cannot hold. */
             params?: {
                 [key: string]: unknown;
             };
@@ -674,6 +674,13 @@ export interface components {
         Readiness: {
             /** @enum {string} */
             status: "ready" | "unavailable";
+            /** @description With `deep=true`, unless it is shutting down. The causes of failures are in the gateway's log. */
+            checks?: {
+                /** @enum {string} */
+                orchestrator: "ok" | "failing";
+                /** @enum {string} */
+                object_store: "ok" | "failing" | "not_configured";
+            };
         };
         /** @description One body for every error, with the members of RFC 9457. */
         Error: {
@@ -681,7 +688,7 @@ export interface components {
              * @description For programs.
              * @enum {string}
              */
-            code: "INVALID_ARGUMENT" | "FAILED_PRECONDITION" | "PAYMENT_REQUIRED" | "UNAUTHENTICATED" | "KEY_REVOKED" | "KEY_EXPIRED" | "PERMISSION_DENIED" | "NOT_FOUND" | "METHOD_NOT_ALLOWED" | "CONFLICT" | "IDEMPOTENCY_KEY_IN_FLIGHT" | "PAYLOAD_TOO_LARGE" | "UNSUPPORTED_MEDIA_TYPE" | "RANGE_NOT_SATISFIABLE" | "IDEMPOTENCY_KEY_REUSED" | "QUOTA_EXCEEDED" | "TOO_MANY_STREAMS" | "INTERNAL" | "UNIMPLEMENTED" | "STORE_UNAVAILABLE" | "STORE_ERROR" | "PAYMENT_PROVIDER_ERROR" | "UPSTREAM_RESPONSE_TOO_LARGE" | "UNAVAILABLE" | "OVERLOADED" | "NOT_CONFIGURED" | "DEADLINE_EXCEEDED";
+            code: "INVALID_ARGUMENT" | "FAILED_PRECONDITION" | "PAYMENT_REQUIRED" | "UNAUTHENTICATED" | "KEY_REVOKED" | "KEY_EXPIRED" | "PERMISSION_DENIED" | "NOT_FOUND" | "METHOD_NOT_ALLOWED" | "REQUEST_TIMEOUT" | "CONFLICT" | "IDEMPOTENCY_KEY_IN_FLIGHT" | "PAYLOAD_TOO_LARGE" | "URI_TOO_LONG" | "UNSUPPORTED_MEDIA_TYPE" | "RANGE_NOT_SATISFIABLE" | "EXPECTATION_FAILED" | "MISDIRECTED_REQUEST" | "IDEMPOTENCY_KEY_REUSED" | "QUOTA_EXCEEDED" | "RATE_LIMITED" | "TOO_MANY_REQUESTS" | "TOO_MANY_STREAMS" | "HEADERS_TOO_LARGE" | "INTERNAL" | "UNIMPLEMENTED" | "STORE_UNAVAILABLE" | "STORE_ERROR" | "PAYMENT_PROVIDER_ERROR" | "UPSTREAM_RESPONSE_TOO_LARGE" | "UNAVAILABLE" | "OVERLOADED" | "NOT_CONFIGURED" | "DEADLINE_EXCEEDED";
             /** @description For people. */
             message: string;
             /** @description Whether repeating the call is safe and can help. If true, `Retry-After` says when. */
@@ -873,6 +880,31 @@ export interface components {
                 "application/problem+json": components["schemas"]["Error"];
             };
         };
+        /** @description The request did not come in its time; the connection is closed. */
+        RequestTimeout: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "REQUEST_TIMEOUT",
+                 *       "message": "the head of the request did not come within 10 s",
+                 *       "retryable": false,
+                 *       "request_id": "01JHZ8QK3V",
+                 *       "type": "urn:foldforge:error:REQUEST_TIMEOUT",
+                 *       "title": "Request timeout",
+                 *       "status": 408,
+                 *       "detail": "the head of the request did not come within 10 s",
+                 *       "instance": "urn:foldforge:request:01JHZ8QK3V"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Error"];
+            };
+        };
         /** @description It collides with another call. */
         Conflict: {
             headers: {
@@ -924,6 +956,56 @@ export interface components {
                 "application/problem+json": components["schemas"]["Error"];
             };
         };
+        /** @description The request expects what the gateway does not do; it knows `100-continue` alone. */
+        ExpectationFailed: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "EXPECTATION_FAILED",
+                 *       "message": "the one expectation that is met is 100-continue",
+                 *       "retryable": false,
+                 *       "request_id": "01JHZ8QK3V",
+                 *       "type": "urn:foldforge:error:EXPECTATION_FAILED",
+                 *       "title": "Expectation failed",
+                 *       "status": 417,
+                 *       "detail": "the one expectation that is met is 100-continue",
+                 *       "instance": "urn:foldforge:request:01JHZ8QK3V"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Error"];
+            };
+        };
+        /** @description The gateway does not serve the host that the request names. */
+        MisdirectedRequest: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "MISDIRECTED_REQUEST",
+                 *       "message": "this host is not served here",
+                 *       "retryable": false,
+                 *       "request_id": "01JHZ8QK3V",
+                 *       "type": "urn:foldforge:error:MISDIRECTED_REQUEST",
+                 *       "title": "Misdirected request",
+                 *       "status": 421,
+                 *       "detail": "this host is not served here",
+                 *       "instance": "urn:foldforge:request:01JHZ8QK3V"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Error"];
+            };
+        };
         /** @description The caller has used this `Idempotency-Key` for another body. */
         IdempotencyKeyReused: {
             headers: {
@@ -967,6 +1049,31 @@ export interface components {
                  *       "title": "Payload too large",
                  *       "status": 413,
                  *       "detail": "the body is larger than 1048576 bytes",
+                 *       "instance": "urn:foldforge:request:01JHZ8QK3V"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Error"];
+            };
+        };
+        /** @description The request target is longer than the gateway reads; the connection is closed. */
+        UriTooLong: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "URI_TOO_LONG",
+                 *       "message": "the request target is longer than 8192 bytes",
+                 *       "retryable": false,
+                 *       "request_id": "01JHZ8QK3V",
+                 *       "type": "urn:foldforge:error:URI_TOO_LONG",
+                 *       "title": "URI too long",
+                 *       "status": 414,
+                 *       "detail": "the request target is longer than 8192 bytes",
                  *       "instance": "urn:foldforge:request:01JHZ8QK3V"
                  *     }
                  */
@@ -1026,7 +1133,10 @@ export interface components {
                 "application/problem+json": components["schemas"]["Error"];
             };
         };
-        /** @description The key's submissions for this window are used up. `Retry-After` is the window's end. */
+        /**
+         * @description The key's submissions for this window are used up (`QUOTA_EXCEEDED`; `Retry-After` is the window's end); or the
+         *     principal has asked for more in a second (`RATE_LIMITED`) or at the same time (`TOO_MANY_REQUESTS`) than it may.
+         */
         QuotaExceeded: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
@@ -1057,7 +1167,38 @@ export interface components {
                 "application/problem+json": components["schemas"]["Error"];
             };
         };
-        /** @description The principal has as many streams and long polls open as it may. */
+        /** @description The principal has asked for more in a second (`RATE_LIMITED`) or at the same time (`TOO_MANY_REQUESTS`) than it may, or the address has sent too many credentials that were refused (`RATE_LIMITED`). */
+        RateLimited: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "RATE_LIMITED",
+                 *       "message": "more than 200 requests a second",
+                 *       "retryable": true,
+                 *       "request_id": "01JHZ8QK3V",
+                 *       "type": "urn:foldforge:error:RATE_LIMITED",
+                 *       "title": "Rate limited",
+                 *       "status": 429,
+                 *       "detail": "more than 200 requests a second",
+                 *       "instance": "urn:foldforge:request:01JHZ8QK3V"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Error"];
+            };
+        };
+        /**
+         * @description The principal has as many streams and long polls open as it may (`TOO_MANY_STREAMS`), or has asked for more in a
+         *     second (`RATE_LIMITED`) or at the same time (`TOO_MANY_REQUESTS`) than it may.
+         */
         TooManyStreams: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
@@ -1076,6 +1217,31 @@ export interface components {
                  *       "title": "Too many streams",
                  *       "status": 429,
                  *       "detail": "1000 streams are open already; close one first",
+                 *       "instance": "urn:foldforge:request:01JHZ8QK3V"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Error"];
+            };
+        };
+        /** @description The head of the request is larger, or has more fields, than the gateway reads; the connection is closed. */
+        HeadersTooLarge: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "Cache-Control": components["headers"]["CacheControl"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "HEADERS_TOO_LARGE",
+                 *       "message": "the head of the request is larger than 16384 bytes",
+                 *       "retryable": false,
+                 *       "request_id": "01JHZ8QK3V",
+                 *       "type": "urn:foldforge:error:HEADERS_TOO_LARGE",
+                 *       "title": "Request header fields too large",
+                 *       "status": 431,
+                 *       "detail": "the head of the request is larger than 16384 bytes",
                  *       "instance": "urn:foldforge:request:01JHZ8QK3V"
                  *     }
                  */
@@ -1322,7 +1488,13 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
             409: components["responses"]["Conflict"];
+            414: components["responses"]["UriTooLong"];
+            417: components["responses"]["ExpectationFailed"];
+            421: components["responses"]["MisdirectedRequest"];
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Internal"];
             501: components["responses"]["Unimplemented"];
             502: components["responses"]["BadGateway"];
@@ -1464,11 +1636,16 @@ export interface operations {
             402: components["responses"]["PaymentRequired"];
             403: components["responses"]["PermissionDenied"];
             404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
             409: components["responses"]["IdempotencyKeyInFlight"];
             413: components["responses"]["PayloadTooLarge"];
+            414: components["responses"]["UriTooLong"];
             415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            421: components["responses"]["MisdirectedRequest"];
             422: components["responses"]["IdempotencyKeyReused"];
             429: components["responses"]["QuotaExceeded"];
+            431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Internal"];
             501: components["responses"]["Unimplemented"];
             502: components["responses"]["BadGateway"];
@@ -1573,8 +1750,13 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
             409: components["responses"]["Conflict"];
+            414: components["responses"]["UriTooLong"];
+            417: components["responses"]["ExpectationFailed"];
+            421: components["responses"]["MisdirectedRequest"];
             429: components["responses"]["TooManyStreams"];
+            431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Internal"];
             501: components["responses"]["Unimplemented"];
             502: components["responses"]["BadGateway"];
@@ -1609,7 +1791,13 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
             409: components["responses"]["Conflict"];
+            414: components["responses"]["UriTooLong"];
+            417: components["responses"]["ExpectationFailed"];
+            421: components["responses"]["MisdirectedRequest"];
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Internal"];
             501: components["responses"]["Unimplemented"];
             502: components["responses"]["BadGateway"];
@@ -1645,7 +1833,13 @@ export interface operations {
             402: components["responses"]["PaymentRequired"];
             403: components["responses"]["PermissionDenied"];
             404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
             409: components["responses"]["Conflict"];
+            414: components["responses"]["UriTooLong"];
+            417: components["responses"]["ExpectationFailed"];
+            421: components["responses"]["MisdirectedRequest"];
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Internal"];
             501: components["responses"]["Unimplemented"];
             502: components["responses"]["BadGateway"];
@@ -1715,9 +1909,15 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["PayloadTooLarge"];
+            414: components["responses"]["UriTooLong"];
             415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            421: components["responses"]["MisdirectedRequest"];
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Internal"];
             501: components["responses"]["Unimplemented"];
             502: components["responses"]["BadGateway"];
@@ -1780,8 +1980,13 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
             409: components["responses"]["Conflict"];
+            414: components["responses"]["UriTooLong"];
+            417: components["responses"]["ExpectationFailed"];
+            421: components["responses"]["MisdirectedRequest"];
             429: components["responses"]["TooManyStreams"];
+            431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Internal"];
             501: components["responses"]["Unimplemented"];
             502: components["responses"]["BadGateway"];
@@ -1823,7 +2028,13 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
             409: components["responses"]["Conflict"];
+            414: components["responses"]["UriTooLong"];
+            417: components["responses"]["ExpectationFailed"];
+            421: components["responses"]["MisdirectedRequest"];
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Internal"];
             501: components["responses"]["Unimplemented"];
             502: components["responses"]["BadGateway"];
@@ -1943,8 +2154,14 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
             409: components["responses"]["Conflict"];
+            414: components["responses"]["UriTooLong"];
             416: components["responses"]["RangeNotSatisfiable"];
+            417: components["responses"]["ExpectationFailed"];
+            421: components["responses"]["MisdirectedRequest"];
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Internal"];
             501: components["responses"]["Unimplemented"];
             502: components["responses"]["BadGateway"];
@@ -1981,7 +2198,13 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
             409: components["responses"]["Conflict"];
+            414: components["responses"]["UriTooLong"];
+            417: components["responses"]["ExpectationFailed"];
+            421: components["responses"]["MisdirectedRequest"];
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Internal"];
             501: components["responses"]["Unimplemented"];
             502: components["responses"]["BadGateway"];
@@ -2028,7 +2251,13 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
             409: components["responses"]["Conflict"];
+            414: components["responses"]["UriTooLong"];
+            417: components["responses"]["ExpectationFailed"];
+            421: components["responses"]["MisdirectedRequest"];
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Internal"];
             501: components["responses"]["Unimplemented"];
             502: components["responses"]["BadGateway"];
@@ -2076,9 +2305,15 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
             404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["PayloadTooLarge"];
+            414: components["responses"]["UriTooLong"];
             415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            421: components["responses"]["MisdirectedRequest"];
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Internal"];
             501: components["responses"]["Unimplemented"];
             502: components["responses"]["BadGateway"];
@@ -2137,8 +2372,14 @@ export interface operations {
             };
             400: components["responses"]["InvalidArgument"];
             401: components["responses"]["BadSignature"];
+            408: components["responses"]["RequestTimeout"];
             413: components["responses"]["PayloadTooLarge"];
+            414: components["responses"]["UriTooLong"];
             415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            421: components["responses"]["MisdirectedRequest"];
+            429: components["responses"]["RateLimited"];
+            431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Internal"];
             501: components["responses"]["Unimplemented"];
             502: components["responses"]["BadGateway"];
@@ -2173,12 +2414,19 @@ export interface operations {
                 };
             };
             400: components["responses"]["InvalidArgument"];
+            408: components["responses"]["RequestTimeout"];
+            414: components["responses"]["UriTooLong"];
+            417: components["responses"]["ExpectationFailed"];
+            431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Internal"];
         };
     };
     getReadiness: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Ask every dependency now, and say how each of them is. What is found is good for a second. */
+                deep?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2202,6 +2450,10 @@ export interface operations {
                 };
             };
             400: components["responses"]["InvalidArgument"];
+            408: components["responses"]["RequestTimeout"];
+            414: components["responses"]["UriTooLong"];
+            417: components["responses"]["ExpectationFailed"];
+            431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Internal"];
             /** @description It cannot, or it is shutting down. */
             503: {
@@ -2213,7 +2465,11 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "status": "unavailable"
+                     *       "status": "unavailable",
+                     *       "checks": {
+                     *         "orchestrator": "ok",
+                     *         "object_store": "failing"
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["Readiness"];
@@ -2243,6 +2499,10 @@ export interface operations {
                 };
             };
             400: components["responses"]["InvalidArgument"];
+            408: components["responses"]["RequestTimeout"];
+            414: components["responses"]["UriTooLong"];
+            417: components["responses"]["ExpectationFailed"];
+            431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Internal"];
         };
     };
@@ -2272,6 +2532,11 @@ export interface operations {
             };
             304: components["responses"]["NotModified"];
             400: components["responses"]["InvalidArgument"];
+            408: components["responses"]["RequestTimeout"];
+            414: components["responses"]["UriTooLong"];
+            417: components["responses"]["ExpectationFailed"];
+            421: components["responses"]["MisdirectedRequest"];
+            431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Internal"];
         };
     };
@@ -2301,6 +2566,11 @@ export interface operations {
             };
             304: components["responses"]["NotModified"];
             400: components["responses"]["InvalidArgument"];
+            408: components["responses"]["RequestTimeout"];
+            414: components["responses"]["UriTooLong"];
+            417: components["responses"]["ExpectationFailed"];
+            421: components["responses"]["MisdirectedRequest"];
+            431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Internal"];
         };
     };
@@ -2332,6 +2602,11 @@ export interface operations {
             304: components["responses"]["NotModified"];
             400: components["responses"]["InvalidArgument"];
             404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            414: components["responses"]["UriTooLong"];
+            417: components["responses"]["ExpectationFailed"];
+            421: components["responses"]["MisdirectedRequest"];
+            431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Internal"];
         };
     };
@@ -2366,6 +2641,11 @@ export interface operations {
             304: components["responses"]["NotModified"];
             400: components["responses"]["InvalidArgument"];
             404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            414: components["responses"]["UriTooLong"];
+            417: components["responses"]["ExpectationFailed"];
+            421: components["responses"]["MisdirectedRequest"];
+            431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Internal"];
         };
     };
@@ -2404,6 +2684,11 @@ export interface operations {
             304: components["responses"]["NotModified"];
             400: components["responses"]["InvalidArgument"];
             404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            414: components["responses"]["UriTooLong"];
+            417: components["responses"]["ExpectationFailed"];
+            421: components["responses"]["MisdirectedRequest"];
+            431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Internal"];
         };
     };
@@ -2445,6 +2730,11 @@ export interface operations {
             304: components["responses"]["NotModified"];
             400: components["responses"]["InvalidArgument"];
             404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            414: components["responses"]["UriTooLong"];
+            417: components["responses"]["ExpectationFailed"];
+            421: components["responses"]["MisdirectedRequest"];
+            431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Internal"];
         };
     };

@@ -157,6 +157,7 @@ describe('openapi.yaml', () => {
         acceptance: nothing,
         transcoder: nothing,
         longPolls: nothing,
+        turnstile: nothing,
         timeoutMs: 1,
       }),
       events: createEventRoutes({
@@ -172,6 +173,7 @@ describe('openapi.yaml', () => {
       artifacts: createArtifactRoutes({
         records: nothing,
         store: nothing,
+        slots: nothing,
         metrics: nothing,
         delivery: 'proxy',
         idleMs: 1,

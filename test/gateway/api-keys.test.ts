@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import fc from 'fast-check';
 import { createApiKeys } from '../../src/gateway/access/api-keys.ts';
 import type { Call } from '../../src/gateway/context.ts';
 import { GatewayError } from '../../src/gateway/errors.ts';
@@ -15,7 +16,7 @@ import { until } from '../support/waiting.ts';
 type Answer = { allowed: boolean; principal?: string; denyReason?: string; expiresAtMs?: number };
 
 /** The cache over an orchestrator that answers what the test says. */
-function startCache({ ttlMs = 60_000, maxEntries = 10 } = {}) {
+function startCache({ ttlMs = 60_000, maxEntries = 10, maxLookups = 64, before = async () => {} } = {}) {
   const lookups: string[] = [];
   const answers = new Map<string, Answer | GatewayError>();
   const metrics = createMetrics();
@@ -23,6 +24,7 @@ function startCache({ ttlMs = 60_000, maxEntries = 10 } = {}) {
     orchestrator: {
       async authenticateApiKey({ keyHash = '' }: Partial<AuthenticateApiKeyRequest>, _call: Call) {
         lookups.push(keyHash);
+        await before();
         const answer = answers.get(keyHash) ?? { allowed: false, denyReason: 'unknown' };
         if (answer instanceof GatewayError) throw answer;
         const { expiresAtMs, ...rest } = answer;
@@ -36,6 +38,7 @@ function startCache({ ttlMs = 60_000, maxEntries = 10 } = {}) {
     ttlMs,
     maxEntries,
     lookupTimeoutMs: 1000,
+    maxLookups,
   });
   const count = async (result: string) => {
     const { values } = await metrics.keyLookups.get();
@@ -111,5 +114,89 @@ describe('the cache of API keys', () => {
     for (let index = 0; index < 2; index++) await assert.rejects(resolveHash('down'), refusedWith('UNAVAILABLE'));
     const results = ['miss', 'shared', 'hit', 'negative', 'checksum', 'error'];
     assert.deepEqual(await Promise.all(results.map(count)), [4, 1, 1, 1, 1, 2]);
+  });
+
+  it('lets a flood of junk keys wait in small numbers, and not starve the keys that it knows', async () => {
+    const open: (() => void)[] = [];
+    let flooded = false;
+    let most = 0;
+    const before = async () => {
+      if (!flooded) return;
+      most = Math.max(most, ++lookupsOpen);
+      await new Promise<void>((resolve) => open.push(resolve));
+      lookupsOpen--;
+    };
+    let lookupsOpen = 0;
+    const { apiKeys, answers, lookups, count } = startCache({ maxLookups: 8, before });
+    answers.set('cached', { allowed: true, principal: 'cached' });
+    // Their time is up, so nothing is remembered but that they were good.
+    for (const key of ['recent', 'gone']) answers.set(key, { allowed: true, principal: key, expiresAtMs: 1 });
+    const known = async (key: string) => apiKeys.resolveKnown(key, {});
+    const present = async (key: string) => apiKeys.resolve('junk', key, {});
+    assert.equal(await known('recent'), undefined, 'nothing is known of it yet');
+    for (const key of answers.keys()) assert.equal((await present(key)).principal, key);
+    answers.delete('gone');
+    lookups.length = 0;
+    flooded = true;
+
+    const junk = Array.from({ length: 5000 }, (_, index) => present(`junk${index}`).catch((error) => error.code));
+    assert.equal((await known('cached'))?.principal, 'cached');
+    assert.deepEqual([lookups.length, most], [8, 8], 'a cached key is not asked for');
+    // Whatever happens to the flood: a key that was good has a lookup of its own.
+    const refreshed = [known('recent'), known('recent'), known('gone').catch((error) => error.code)];
+    assert.equal(most, 10);
+    flooded = false;
+    for (const answer of open) answer();
+    const [recent, same, gone] = await Promise.all(refreshed);
+    assert.deepEqual([recent?.principal, same, gone], ['recent', recent, 'UNAUTHENTICATED']);
+    const codes = await Promise.all(junk);
+    // Eight were under way, and eight times as many could wait.
+    assert.equal(codes.filter((code) => code === 'UNAUTHENTICATED').length, 72);
+    assert.equal(codes.filter((code) => code === 'OVERLOADED').length, 4928);
+    assert.equal(await count('refused'), 4928);
+    assert.equal(apiKeys.resolveKnown('gone', {}), undefined, 'a key that was refused is a stranger again');
+    // The room is there again.
+    assert.equal(await present('after').catch((error) => error.code), 'UNAUTHENTICATED');
+  });
+
+  it('never has more lookups of strangers under way than it may, whatever comes in whatever order', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.scheduler(), fc.array(fc.nat({ max: 40 }), { maxLength: 120 }), async (scheduler, keys) => {
+        let open = 0;
+        let most = 0;
+        const before = async () => {
+          most = Math.max(most, ++open);
+          await scheduler.schedule(Promise.resolve());
+          open--;
+        };
+        const { apiKeys, answers, count, lookups } = startCache({ maxLookups: 3, before });
+        for (let key = 0; key < 5; key++) answers.set(`key${key}`, { allowed: true, principal: 'alice' });
+        const outcomes: Promise<string>[] = [];
+        const arrivals = keys.map((key) => ({
+          label: `key${key}`,
+          builder: async () => {
+            const present = async () =>
+              (await apiKeys.resolveKnown(`key${key}`, {})) ?? apiKeys.resolve('', `key${key}`, {});
+            outcomes.push(
+              present().then(
+                () => (key < 5 ? 'good' : 'wrong'),
+                ({ code }) => code,
+              ),
+            );
+          },
+        }));
+        scheduler.scheduleSequence(arrivals);
+        await scheduler.waitAll();
+        const results = await scheduler.waitFor(Promise.all(outcomes));
+        assert.ok(most <= 3, `${most}`);
+        assert.ok(
+          results.every((result) => ['good', 'UNAUTHENTICATED', 'OVERLOADED'].includes(result)),
+          results.join(),
+        );
+        assert.equal(await count('refused'), results.filter((result) => result === 'OVERLOADED').length);
+        assert.equal(await count('miss'), lookups.length);
+      }),
+      { numRuns: 50 },
+    );
   });
 });

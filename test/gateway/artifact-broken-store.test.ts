@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { pathOf, readFailures, recordFiles, sha256, storeSettings } from '../support/artifact-records.ts';
+import {
+  createNoGuards,
+  pathOf,
+  readFailures,
+  recordFiles,
+  sha256,
+  storeSettings,
+} from '../support/artifact-records.ts';
 import { type FakeOrchestrator, startFakeOrchestrator } from '../support/fake-orchestrator.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { sendRaw } from '../support/raw-request.ts';
@@ -30,8 +37,9 @@ describe('a store that breaks at every byte', () => {
     fake = await startFakeOrchestrator();
     store = await startScriptedStore();
     const settings = { ORCHESTRATOR_ENDPOINT: fake.endpoint, ...storeSettings(store.url) };
-    gateway = await startTestGateway(settings);
-    impatient = await startTestGateway({ ...settings, OBJECT_STORE_READ_TIMEOUT_SECONDS: '1' });
+    gateway = await startTestGateway(settings, undefined, undefined, { storeGuards: createNoGuards() });
+    const hasty = { ...settings, OBJECT_STORE_READ_TIMEOUT_SECONDS: '1' };
+    impatient = await startTestGateway(hasty, undefined, undefined, { storeGuards: createNoGuards() });
   });
   after(async () => {
     await gateway.close();
@@ -120,7 +128,8 @@ describe('a store that breaks at every byte', () => {
     it(`falls silent after any byte of a ${name} answer`, async () => {
       const outcomes = await downloadAll(`${name}-stall`, cuts(answer, 'never'), isPart, impatient);
       for (const [length, { end, requests }] of outcomes.entries()) {
-        assert.equal(requests, 1, 'what took too long is not repeated');
+        // On a busy machine the time can be up before the store is asked.
+        assert.ok(requests <= 1, 'what took too long is not repeated');
         // On a busy machine a whole head, too, may come too late.
         assert.ok(end === 'DEADLINE_EXCEEDED' || (end === 'broken' && length >= headLength), `${length}: ${end}`);
       }

@@ -11,7 +11,7 @@ import { until, within } from '../support/waiting.ts';
 const GIB = 2 ** 30;
 /** More than all the buffers between a store and a client hold, most of which are the kernel's. */
 const BUFFERS = 64 * 2 ** 20;
-const READ_TIMEOUT_SECONDS = 0.75;
+const READ_TIMEOUT_SECONDS = 1.5;
 
 describe('clients of artifacts', () => {
   let fake: FakeOrchestrator;
@@ -92,6 +92,32 @@ describe('clients of artifacts', () => {
     assert.equal(store.openConnections(), 1, 'the silence was not the store’s');
     socket.destroy();
     await leavesNoTrace('paused');
+  });
+
+  it('are cut off when they take nothing for too long, and the store is let go', async (t) => {
+    const hasty = await startTestGateway({
+      ORCHESTRATOR_ENDPOINT: fake.endpoint,
+      ...storeSettings(store.url),
+      SEND_TIMEOUT_SECONDS: '1',
+    });
+    t.after(hasty.close);
+    sendWithoutEnd();
+    const [idle, slow] = [openRaw(hasty.port, record(GIB)), openRaw(hasty.port, record(GIB))];
+    await Promise.all([once(idle, 'readable'), once(slow, 'readable')]);
+    let taken = 0;
+    const take = () => {
+      taken += slow.read()?.length ?? 0;
+      return taken;
+    };
+    await until('one of them is cut off', () => take() > 0 && store.openConnections() === 1, 10_000);
+    const takenThen = taken;
+    await until('the other one goes on', () => take() > takenThen + 2e6, 10_000);
+    assert.equal(store.openConnections(), 1);
+    slow.destroy();
+    idle.destroy();
+    await until("the store's connections are closed", () => store.openConnections() === 0);
+    assert.equal(hasty.logLines.filter((line) => line.includes('"status":499')).length, 2);
+    assert.deepEqual(await readFailures(hasty), {});
   });
 
   it('may leave before the first byte', async () => {

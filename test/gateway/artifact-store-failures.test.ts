@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
-import { BUCKET, faultsOf, pathOf, readFailures, recordFiles, storeSettings } from '../support/artifact-records.ts';
+import {
+  BUCKET,
+  createNoGuards,
+  faultsOf,
+  pathOf,
+  readFailures,
+  recordFiles,
+  storeSettings,
+} from '../support/artifact-records.ts';
 import { type FakeOrchestrator, startFakeOrchestrator } from '../support/fake-orchestrator.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { type Script, type ScriptedStore, startScriptedStore } from '../support/scripted-store.ts';
@@ -105,7 +113,8 @@ describe('what a store answers', () => {
   before(async () => {
     fake = await startFakeOrchestrator();
     store = await startScriptedStore();
-    gateway = await startTestGateway({ ORCHESTRATOR_ENDPOINT: fake.endpoint, ...storeSettings(store.url) });
+    const settings = { ORCHESTRATOR_ENDPOINT: fake.endpoint, ...storeSettings(store.url) };
+    gateway = await startTestGateway(settings, undefined, undefined, { storeGuards: createNoGuards() });
   });
   after(async () => {
     await gateway.close();

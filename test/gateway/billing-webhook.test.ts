@@ -218,14 +218,14 @@ describe('POST /v1/billing/webhook', () => {
     assert.equal(second.balances.get('ida'), 75n);
   });
 
-  it('looks at the size, then at the signature, then at the contract', async () => {
+  it('looks at the size and the type, then at the signature, then at the contract', async () => {
     const large = completedEvent(sessionFor('jan'), { padding: 'x'.repeat(5_000) });
     const json = { 'Content-Type': 'application/json' };
     const unsigned = { 'Stripe-Signature': signWebhook('something else') };
     const status = async (body: string, headers = {}) => (await deliver(gateway, body, headers)).status;
     assert.equal(await status(large, unsigned), 413);
     assert.equal(await status('not JSON', unsigned), 401);
-    assert.equal(await status('not JSON', { ...unsigned, 'Content-Type': 'text/plain' }), 401);
+    assert.equal(await status('not JSON', { ...unsigned, 'Content-Type': 'text/plain' }), 415);
     for (const body of ['not JSON', '[]', '"text"', '{}', '{"type":5}']) {
       assert.equal(await status(body, json), 400, body);
     }

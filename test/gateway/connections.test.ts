@@ -6,6 +6,7 @@ import { it } from 'node:test';
 import type { RequestContext } from '../../src/gateway/context.ts';
 import { toGatewayError } from '../../src/gateway/errors.ts';
 import { createLimitBody } from '../../src/gateway/middleware/limit-body.ts';
+import { createTurnstile } from '../../src/shared/turnstile.ts';
 import { startTestGateway } from '../support/gateway.ts';
 import { until, within } from '../support/waiting.ts';
 
@@ -29,9 +30,12 @@ it('a connection goes on after HEAD, OPTIONS and errors, in whatever order they 
 
 it('a body whose client left before it was read is over, rather than waited for', async () => {
   const incoming = new IncomingMessage(new Socket());
+  incoming.headers = { 'content-type': 'application/json' };
   incoming.destroy();
-  const limitBody = createLimitBody({ limitBytes: 1024 });
-  const passing = Promise.resolve(limitBody({ env: { incoming, facts: {} } } as unknown as RequestContext));
+  const limitBody = createLimitBody({ limitBytes: 1024, minBytesPerSecond: 0, turnstile: createTurnstile() });
+  const passing = Promise.resolve(
+    limitBody({ env: { incoming, outgoing: {}, facts: {} } } as unknown as RequestContext),
+  );
   await within(
     'the end',
     assert.rejects(passing, (error) => toGatewayError(error).code === 'CLIENT_CLOSED_REQUEST'),

@@ -5,7 +5,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { ErrorInfoSchema } from '../../src/gen/google/rpc/error_details_pb.ts';
 import { type FakeOrchestrator, startFakeOrchestrator } from '../support/fake-orchestrator.ts';
-import { ADMIN, startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { ADMIN, createIndulgence, startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { until, within } from '../support/waiting.ts';
 
 const SECRET = 'password=hunter2 at db-7.internal';
@@ -22,11 +22,12 @@ describe('errors', () => {
   let gateway: TestGateway;
   before(async () => {
     fake = await startFakeOrchestrator();
-    gateway = await startTestGateway({
+    const settings = {
       ORCHESTRATOR_ENDPOINT: fake.endpoint,
       ORCHESTRATOR_RPC_TIMEOUT_SECONDS: '0.4',
       BODY_LIMIT_BYTES: '2048',
-    });
+    };
+    gateway = await startTestGateway(settings, undefined, undefined, { standings: createIndulgence() });
   });
   after(async () => {
     await gateway.close();
@@ -247,7 +248,11 @@ describe('an orchestrator that is down', () => {
   it('makes 503 of every call, never 401, and recovers when it is back', async () => {
     const first = await startFakeOrchestrator();
     const { port, endpoint } = first;
-    const gateway = await startTestGateway({ ORCHESTRATOR_ENDPOINT: endpoint, API_KEYS_ENABLED: 'true' });
+    const gateway = await startTestGateway({
+      ORCHESTRATOR_ENDPOINT: endpoint,
+      API_KEYS_ENABLED: 'true',
+      READINESS_PERIOD_SECONDS: '0.05',
+    });
     await first.close();
     try {
       const admin = await gateway.request('/v1/workflows');
@@ -263,31 +268,6 @@ describe('an orchestrator that is down', () => {
       await second.close();
     } finally {
       await gateway.close();
-    }
-  });
-});
-
-describe('readiness', () => {
-  it('asks the health service where there is one, once for concurrent probes', async () => {
-    const fake = await startFakeOrchestrator({ health: true });
-    const gateway = await startTestGateway({ ORCHESTRATOR_ENDPOINT: fake.endpoint });
-    try {
-      let answer: () => void = () => undefined;
-      fake.onCall('check', () => new Promise<void>((resolve) => (answer = resolve)));
-      const probes = [1, 2, 3].map(() => gateway.request('/v1/readyz'));
-      await until('the check arrives', () => fake.countCalls('check') > 0);
-      await gateway.request('/v1/healthz');
-      answer();
-      for (const probe of await Promise.all(probes)) assert.equal(probe.status, 200);
-      assert.equal(fake.countCalls('check'), 1);
-      assert.equal(fake.countCalls('listWorkflows'), 0);
-      fake.onCall('check', () => {
-        throw new ConnectError('no database', Code.Unavailable);
-      });
-      assert.equal((await gateway.request('/v1/readyz')).status, 503);
-    } finally {
-      await gateway.close();
-      await fake.close();
     }
   });
 });

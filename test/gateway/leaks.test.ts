@@ -4,6 +4,7 @@ import { Code } from '@connectrpc/connect';
 import { as, isPublic, listScenarios, OPERATION_IDS, SCENARIOS, type Scenario } from '../support/leak-scenarios.ts';
 import { forAll, isRefusal, type LeakWorld, type RpcName, startLeakWorld } from '../support/leak-world.ts';
 import { CODES, isDoneWithout, leakyError } from '../support/leaky-errors.ts';
+import { until } from '../support/waiting.ts';
 
 const MEDIA_TYPES = ['application/json', 'application/problem+json'];
 
@@ -169,8 +170,10 @@ for (const { kind, accounts, operations } of WORLDS) {
         world.failUnnamed(() => {
           throw error;
         });
-        assert.equal((await world.ask({ target: '/v1/readyz' })).status, 503);
+        const status = async () => (await world.ask({ target: '/v1/readyz' })).status;
+        await until('it is not ready', async () => (await status()) === 503);
         world.failUnnamed(undefined);
+        await until('it is ready again', async () => (await status()) === 200);
       }
       await world.settle();
     });

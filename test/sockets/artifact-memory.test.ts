@@ -55,7 +55,7 @@ describe('the memory of downloads', {
     await until('every reader has a connection to the store', () => store.openConnections() >= SLOW_READERS);
     const growth = (await residentBytes()) - before;
     for (const reader of readers) reader.destroy();
-    await until('the connections of the readers are closed', () => store.openConnections() <= 1, 1_000);
+    await until('the connections of the readers are closed', () => store.openConnections() <= 1);
     assert.ok(growth < GROWTH_BOUND, `${(growth / MIB).toFixed(1)} MiB more`);
   });
 });

@@ -9,9 +9,12 @@ import { createExamplePage, type ExamplePage } from '../support/example-page.ts'
 import { startExampleServer } from '../support/example-server.ts';
 import { type FakeOrchestrator, startFakeOrchestrator } from '../support/fake-orchestrator.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { findStablePorts } from '../support/stable-ports.ts';
 import { until } from '../support/waiting.ts';
 
 const KEY = 'the-key-of-alice';
+/** Far longer than an answer takes, or a heartbeat is away. */
+const SILENCE_SECONDS = 5;
 
 const chromium = await startChromium();
 
@@ -31,7 +34,8 @@ describe('the browser example', { skip: 'missing' in chromium && chromium.missin
       before(async () => {
         fake = await startFakeOrchestrator();
         allow(KEY);
-        gateway = await startGateway('127.0.0.1:0');
+        const [port] = await findStablePorts(1);
+        gateway = await startGateway(`127.0.0.1:${port}`);
         server = await startExampleServer(gateway.url);
         proxy = await startBrowserProxy(server.port);
         assert.ok('browser' in chromium);
@@ -84,6 +88,17 @@ describe('the browser example', { skip: 'missing' in chromium && chromium.missin
         advance(id);
         await view.shows('', '1');
         return id;
+      }
+
+      /** From now on: what `data-status` was until it became something else. Some of it is too short to be looked for. */
+      async function recordStatuses(): Promise<() => Promise<string[]>> {
+        await view.page.evaluate(`
+          window.statusesLeft = [];
+          new MutationObserver((records) => statusesLeft.push(...records.map(({ oldValue }) => oldValue))).observe(
+            document.querySelector('#status'),
+            { attributeFilter: ['data-status'], attributeOldValue: true },
+          );`);
+        return () => view.page.evaluate('statusesLeft');
       }
 
       /** Holds when no request passes for longer than either page waits before it resumes a stream. */
@@ -153,9 +168,10 @@ describe('the browser example', { skip: 'missing' in chromium && chromium.missin
       });
 
       it('notices a connection that is dead although nothing has said so', async () => {
-        const id = await watch({ silenceSeconds: 1 });
+        const id = await watch({ silenceSeconds: SILENCE_SECONDS });
         const asked = proxy.requests.length;
-        await until('longer than the silence that counts as a loss', longerThan(1_300));
+        const longer = longerThan(SILENCE_SECONDS * 1_000 + 300);
+        await until('longer than the silence that counts as a loss', longer, SILENCE_SECONDS * 2_000);
         assert.equal(proxy.requests.length, asked, 'heartbeats are heard');
         proxy.fallSilent();
         advance(id);
@@ -165,9 +181,10 @@ describe('the browser example', { skip: 'missing' in chromium && chromium.missin
       it('gives up a request that is not answered', async () => {
         let asked = 0;
         await view.page.route(/\/(events|stream-tickets)$/, (route) => (asked++ === 0 ? undefined : route.continue()));
-        await view.connect({ workflowId: newWorkflow(), key: KEY, silenceSeconds: 1 });
-        await view.becomes('waiting');
+        const statusesLeft = await recordStatuses();
+        await view.connect({ workflowId: newWorkflow(), key: KEY, silenceSeconds: SILENCE_SECONDS });
         await view.shows('');
+        assert.deepEqual(await statusesLeft(), ['idle', 'connecting', 'waiting', 'connecting']);
         assert.equal(asked, 2);
       });
 

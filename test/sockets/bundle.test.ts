@@ -6,6 +6,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Metafile } from 'esbuild';
 import { bundle } from '../../scripts/bundle.ts';
+import { createSbom } from '../../scripts/sbom.ts';
 
 const PROJECT = path.resolve(import.meta.dirname, '../..');
 
@@ -51,6 +52,20 @@ describe('the bundle', () => {
       among(everything),
       absent.filter((name) => !ofNobody.includes(name)),
     );
+  });
+
+  it('has no part that the bill of materials does not name', () => {
+    const read = (file: string) => readFileSync(path.join(PROJECT, file), 'utf8');
+    const sbom = createSbom(JSON.parse(read('package-lock.json')), read('Dockerfile'));
+    const purls = new Set(sbom.components.map(({ purl }) => purl));
+    const parts = ['licences.txt', 'pages/console/licences.txt'].flatMap((file) =>
+      readFileSync(path.join(temporary, 'dist', file), 'utf8')
+        .split(/^-{80}\n\n/m)
+        .map((licence) => /^(\S+) (\S+) \(/.exec(licence)!.slice(1) as [name: string, version: string]),
+    );
+    assert.ok(parts.length > 50);
+    const unnamed = parts.filter(([name, version]) => !purls.has(`pkg:npm/${name.replace('@', '%40')}@${version}`));
+    assert.deepEqual(unnamed, []);
   });
 
   it('has source maps of our own lines, and of no others', () => {

@@ -255,7 +255,7 @@ test('closes without waiting for idle connections, and after the request under w
   const [stored] = (await within('the upload to finish', once(upload, 'response'))) as [http.IncomingMessage];
   assert.equal(stored.statusCode, 200);
   stored.resume();
-  await within('the store to close', closed, 2_000);
+  await within('the store to close', closed, 4_000);
   for (const agent of agents) agent.destroy();
 });
 

@@ -5,6 +5,7 @@ import { after, before, describe, it, mock, type TestContext } from 'node:test';
 import { SUBJECT } from '../support/http2-scene.ts';
 import { onCall, serveHonestly } from '../support/raw-grpc.ts';
 import { startRawHttp2Server } from '../support/raw-http2-server.ts';
+import { findStablePorts } from '../support/stable-ports.ts';
 import { failureOf, gatewayCode, openTransport } from '../support/transport-under-test.ts';
 import { until, within } from '../support/waiting.ts';
 
@@ -22,10 +23,9 @@ async function startReplicas(test: TestContext) {
       },
       { host, port },
     );
-  const first = await serveOn(ADDRESSES[0], 0);
-  const { port } = first;
-  const servers = new Map<string, typeof first>([
-    [ADDRESSES[0], first],
+  const [port] = (await findStablePorts(1)) as [number];
+  const servers = new Map<string, Awaited<ReturnType<typeof serveOn>>>([
+    [ADDRESSES[0], await serveOn(ADDRESSES[0], port)],
     [ADDRESSES[1], await serveOn(ADDRESSES[1], port)],
   ]);
   const over = await openTransport(SUBJECT, { host: NAME, port });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
+import { createSecureContext } from 'node:tls';
 import { createChannel, type Waiter } from '../../src/gateway/upstream/http2/channel.ts';
 import { createConnection, type StreamHandler } from '../../src/gateway/upstream/http2/connection.ts';
 import type { StreamError } from '../../src/gateway/upstream/http2/errors.ts';
@@ -103,7 +104,8 @@ describe('a channel that is closed', () => {
   function openChannel(endpoint: string, ca?: string) {
     const failure = Promise.withResolvers<StreamError>();
     const waiter: Waiter = { begin: () => assert.fail('a stream after the end'), fail: failure.resolve };
-    const channel = createChannel({ endpoints: [new URL(endpoint)], maxConnections: 9, ca, ...OPTIONS });
+    const secureContext = () => createSecureContext({ ca });
+    const channel = createChannel({ endpoints: [new URL(endpoint)], maxConnections: 9, secureContext, ...OPTIONS });
     channel.request(waiter);
     return { channel, failure: failure.promise };
   }
@@ -123,7 +125,7 @@ describe('a channel that is closed', () => {
     const left = once(socket, 'close');
     channel.close();
     assert.match((await within('the end of who waits', failure)).message, /closed by us/);
-    await within('the client hangs up', left, 2_000);
+    await within('the client hangs up', left, 4_000);
     assert.equal(dials.length, 1);
   });
 

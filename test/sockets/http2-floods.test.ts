@@ -6,6 +6,7 @@ import {
   ERROR,
   FRAME,
   frame,
+  goAway,
   headerBlock,
   headers,
   ping,
@@ -29,6 +30,8 @@ const FLOODS: readonly (readonly [name: string, make: MakeFrame])[] = [
   ['empty DATA', (id) => data(id, NOTHING)],
   ['DATA of nothing but padding', (id) => data(id, NOTHING, { pad: 0 })],
   ['PRIORITY', (id) => frame(FRAME.priority, 0, id, Buffer.alloc(5))],
+  ['WINDOW_UPDATE of the connection', () => windowUpdate(0, 1)],
+  ['WINDOW_UPDATE of a stream', (id) => windowUpdate(id, 1)],
   ['frames of an unknown type', () => frame(0xbe, 0, 0, NOTHING)],
 ];
 
@@ -68,6 +71,10 @@ describe('direct is not kept busy by', { concurrency: 4 }, () => {
       await assertFloodEnds(test, deed, [1]);
     });
   }
+
+  it('any number of GOAWAY, while calls are open', async (test) => {
+    await assertFloodEnds(test, () => repeat(MANY, goAway(2 ** 31 - 1, ERROR.noError)));
+  });
 
   it('any number of interim answers', async (test) => {
     const interim = (id: number) => headers(id, [[':status', '103']]);

@@ -34,6 +34,8 @@ describe('direct', { concurrency: 4 }, () => {
     const serve = (peer: RawPeer, index: number) => index > 0 && serveHonestly(peer);
     const { server, over } = await connectRaw(test, serve, { acknowledges: false });
     const waiting = failureOf(over.get('waits'));
+    // One that never got beyond the line says nothing of the server.
+    await until('it is asked', () => server.peers[0]?.received.some(({ type }) => type === FRAME.headers));
     const late = await within('the deadline', failureOf(over.get('late', { timeoutMs: 100 })));
     assert.equal(late.code, Code.DeadlineExceeded);
     // The deadline made it suspicious.

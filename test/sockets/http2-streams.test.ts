@@ -32,6 +32,7 @@ describe('direct counts streams, and', () => {
     const { over, server } = await connectRaw(test, () => {}, { settings: [[SETTING.maxConcurrentStreams, 0]] });
     const cancel = new AbortController();
     const cancelled = failureOf(over.get('cancelled', { signal: cancel.signal }));
+    await until('it is connected', () => server.peers.length === 1);
     const late = await within('the deadline', failureOf(over.get('late', { timeoutMs: 50 })));
     assert.equal(late.code, Code.DeadlineExceeded);
     cancel.abort();

@@ -15,6 +15,7 @@ import { ORCHESTRATOR_PREFIX, orchestratorSettings } from '../../src/orchestrato
 import { EX_CONFIG, EX_UNAVAILABLE } from '../../src/shared/startup-error.ts';
 import { buildImage, pathWithNode } from '../support/build-image.ts';
 import { readDockerfile, setReadOnly } from '../support/dockerfile.ts';
+import { lockIn } from '../support/locked-in.ts';
 import { startTestObjectStore, type TestObjectStore } from '../support/object-store.ts';
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
 import { until, within } from '../support/waiting.ts';
@@ -24,6 +25,9 @@ const SPEC = path.join(PROJECT, 'examples/workflows/binder-design.json');
 const START_BOUND_MS = 15_000;
 /** The image's own user, or whoever runs the test when that is not root: in any case somebody who may do nothing. */
 const USER = process.getuid?.() === 0 ? { uid: 1000, gid: 1000 } : undefined;
+
+/** Before each command, where this machine lets us: then not even /tmp can be written to. */
+const LOCK = USER && lockIn(USER);
 
 type Settings = Readonly<Record<string, string>>;
 
@@ -60,13 +64,17 @@ describe('the image, without its container', () => {
     rmSync(temporary, { recursive: true, force: true });
   });
 
-  function run([file, ...args]: readonly string[], settings: Settings, cwd = appDir) {
+  function run(command: readonly string[], settings: Settings, cwd = appDir) {
+    const [file, ...args] = [...(LOCK ?? []), ...command];
     const env = {
       PATH: pathWithNode(),
+      // Neither program keeps anything, so there is no folder at all that it may write to.
+      HOME: appDir,
+      TMPDIR: appDir,
       ...Object.fromEntries(image.all('ENV').map((pair) => pair.split('='))),
       ...settings,
     };
-    const child = spawn(file!, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], ...USER });
+    const child = spawn(file!, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], ...(!LOCK && USER) });
     runningPids.add(child.pid!);
     const output = { stdout: '', stderr: '' };
     for (const name of ['stdout', 'stderr'] as const) {
@@ -78,7 +86,7 @@ describe('the image, without its container', () => {
       runningPids.delete(child.pid!);
       return { code, signal, ...output };
     });
-    return { child, output, closed: () => within(`the end of ${args}`, closed, START_BOUND_MS) };
+    return { child, output, closed: () => within(`the end of ${command.join(' ')}`, closed, START_BOUND_MS) };
   }
 
   /** A command of the Dockerfile, with the paths that it has here. */
@@ -186,12 +194,20 @@ describe('the image, without its container', () => {
     for (const program of ['npm', 'npx', 'corepack', 'yarn']) assert.ok(removed.includes(`/usr/local/bin/${program} `));
   });
 
-  it('cannot be written to by its user', async () => {
+  it('cannot be written to by its user, nor can anything else', async (t) => {
     const { code } = await run(
       ['/bin/sh', '-c', 'echo x >"$0/dist/x" || echo x >>"$0/foldforge"', appDir],
       {},
     ).closed();
     assert.notEqual(code, 0);
+    if (!LOCK) return t.diagnostic('this account may not take the right to write to /tmp, too');
+    const elsewhere = await run(['/bin/sh', '-c', 'echo x >/tmp/x || echo x >/dev/shm/../../var/tmp/x'], {}).closed();
+    assert.match(elsewhere.stderr, /(Read-only file system.*){2}/s);
+    const { stdout } = await run(
+      ['/bin/sh', '-c', 'grep -E "^(Cap(Prm|Eff|Bnd)|NoNewPrivs)" /proc/self/status'],
+      {},
+    ).closed();
+    assert.deepEqual(stdout.match(/\w+$/gm), ['0', '0', '0'].map((none) => none.padStart(16, '0')).concat('1'));
   });
 
   it('opens and checks the ports that the programs have by default', () => {

@@ -65,6 +65,7 @@ async function startScene(test: TestContext, names: readonly string[] = [NAME]) 
       onUnresolved: (name) => told.push(`not found: ${name}`),
       onResolved: (name) => told.push(`found: ${name}`),
       onRetry() {},
+      onRetryRefused() {},
     },
   });
   test.after(async () => {

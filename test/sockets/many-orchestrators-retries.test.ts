@@ -15,7 +15,7 @@ import {
 
 type Rpc = Parameters<FakeOrchestrator['countCalls']>[0];
 
-const TIMEOUT_MS = 500;
+const TIMEOUT_MS = 3_000;
 const PATH = '/v1/workflows/wf-1';
 const SPEC = { name: 'binder', steps: [{ id: 'fold', tool: 'af2' }] };
 
@@ -150,7 +150,7 @@ describe('a call that one of two orchestrators refuses as UNAVAILABLE', () => {
     );
     const startedAt = performance.now();
     assert.equal((await gateway.request(PATH)).status, 504);
-    assert.ok(performance.now() - startedAt < TIMEOUT_MS + 400, 'the request has one deadline');
+    assert.ok(performance.now() - startedAt < TIMEOUT_MS + spentMs, 'the request has one deadline');
     const last = [0, 1].map((index) => orchestrators.at(index).calls.findLast(({ rpc }) => rpc === 'getWorkflow')!);
     const least = Math.min(...last.map(({ timeoutMs }) => timeoutMs!));
     assert.ok(least > 0 && least <= spentMs + 5, `grpc-timeout: ${least} ms`);

@@ -11,17 +11,20 @@ import { until } from '../support/waiting.ts';
 
 /** The time between two events of a workflow, in milliseconds. */
 const PACE_MS = 10;
+/** So many events may be made, which takes longer on a busy machine, while somebody hears of none. */
+const LONGEST_PAUSE = 1_300 / PACE_MS;
 const WORKFLOWS = ['wf-1', 'wf-2', 'wf-3', 'wf-4'];
 const CLIENTS_EACH = 3;
 
 /** Workflows with an event every few milliseconds, until they are finished; and clients that watch them over a gateway. */
 function startWatching(test: TestContext, orchestrators: ManyOrchestrators, gatewayUrl: string) {
+  let made = 0;
   for (const id of WORKFLOWS) orchestrators.put(id, JobState.RUNNING);
   const clients = WORKFLOWS.flatMap((id) =>
     Array.from({ length: CLIENTS_EACH }, () => {
       const ids: string[] = [];
-      let lastAt: number | undefined;
-      let longestPauseMs = 0;
+      let madeBefore: number | undefined;
+      let longestPause = 0;
       const client = startResumingClient({
         url: `${gatewayUrl}/v1/workflows/${id}/events`,
         headers: ADMIN,
@@ -29,16 +32,14 @@ function startWatching(test: TestContext, orchestrators: ManyOrchestrators, gate
         retryMs: (askedMs) => askedMs ?? 1_000,
         onEvent: (event) => {
           if (event.id === undefined) return;
-          const now = performance.now();
-          longestPauseMs = Math.max(longestPauseMs, now - (lastAt ?? now));
-          lastAt = now;
+          longestPause = Math.max(longestPause, made - (madeBefore ?? made));
+          madeBefore = made;
           ids.push(event.id);
         },
       });
-      return { ...client, ids, longestPauseMs: () => longestPauseMs };
+      return { ...client, ids, longestPause: () => longestPause };
     }),
   );
-  let made = 0;
   let isFinishing = false;
   const making = (async () => {
     for (; !isFinishing; made++) {
@@ -73,7 +74,8 @@ function startWatching(test: TestContext, orchestrators: ManyOrchestrators, gate
       }
     },
 
-    longestPauseMs: () => Math.max(...clients.map((client) => client.longestPauseMs())),
+    /** In events that were made meanwhile. */
+    longestPause: () => Math.max(...clients.map((client) => client.longestPause())),
   };
 }
 
@@ -103,8 +105,8 @@ describe('event streams over a gateway to two orchestrators', () => {
       await orchestrators.restart(victim);
     }
     await watching.finish();
-    test.diagnostic(`the longest pause was ${Math.round(watching.longestPauseMs())} ms`);
-    assert.ok(watching.longestPauseMs() < 1_500, `a pause of ${watching.longestPauseMs()} ms`);
+    test.diagnostic(`the longest pause was one of ${watching.longestPause()} events`);
+    assert.ok(watching.longestPause() < LONGEST_PAUSE, `a pause of ${watching.longestPause()} events`);
   });
 
   it('are shared out among both', async (test) => {
@@ -159,6 +161,6 @@ describe('event streams over a gateway to two orchestrators', () => {
     isOver = true;
     await calls;
     await watching.finish();
-    test.diagnostic(`the longest pause was ${Math.round(watching.longestPauseMs())} ms`);
+    test.diagnostic(`the longest pause was one of ${watching.longestPause()} events`);
   });
 });

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { createServer, type Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
 import { startBlackhole } from '../support/blackhole.ts';
+import { startFakeOrchestrator } from '../support/fake-orchestrator.ts';
 import { startTestGateway } from '../support/gateway.ts';
 import { listenOnLoopback } from '../support/loopback.ts';
 import { readEndpointCounts, startManyOrchestrators, untilEndpoints } from '../support/many-orchestrators.ts';
@@ -11,14 +13,20 @@ import { until } from '../support/waiting.ts';
 
 const ID = 'wf-1';
 const PATH = `/v1/workflows/${ID}`;
+/** Half of the time after which a connection that does not come to be is given up. */
+const WAITED_MS = 2_500;
 
 /** Orchestrators that all know one workflow, and a gateway to them and to `others`. */
 async function startScene(
   test: TestContext,
   count: number,
-  { others = [], settings = {} }: { others?: readonly string[]; settings?: Readonly<Record<string, string>> } = {},
+  {
+    others = [],
+    settings = {},
+    health = false,
+  }: { others?: readonly string[]; settings?: Readonly<Record<string, string>>; health?: boolean } = {},
 ) {
-  const orchestrators = await startManyOrchestrators(count);
+  const orchestrators = await startManyOrchestrators(count, { health });
   orchestrators.put(ID, JobState.RUNNING);
   const gateway = await startTestGateway({
     ORCHESTRATOR_ENDPOINT: [...others, orchestrators.endpoint].join(','),
@@ -109,17 +117,20 @@ describe('a gateway to several orchestrators', () => {
       await blackhole.close();
     });
     const { read } = await startScene(test, 2, { others: [blackhole.url, `http://127.0.0.1:${port}`] });
-    const startedAt = performance.now();
-    const shares = await read(100);
-    assert.ok(performance.now() - startedAt < 4_000, 'nobody waits');
+    const shares = [0, 0];
+    for (let times = 0; times < 100; times++) {
+      const startedAt = performance.now();
+      for (const [index, share] of (await read(1)).entries()) shares[index]! += share;
+      assert.ok(performance.now() - startedAt < WAITED_MS, 'nobody waits');
+    }
     for (const share of shares) assert.ok(share >= 40, `${shares}`);
   });
 
   it('leaves out one that answers UNAVAILABLE, tries it out, and comes back to it', async (test) => {
-    const { gateway, orchestrators, read } = await startScene(test, 3);
+    const { gateway, orchestrators, read } = await startScene(test, 3, { health: true });
     await untilEndpoints(gateway, { up: 3 });
     const bad = orchestrators.at(2);
-    for (const rpc of ['getWorkflow', 'listWorkflows'] as const) bad.onCall(rpc, unavailable);
+    for (const rpc of ['getWorkflow', 'listWorkflows', 'check'] as const) bad.onCall(rpc, unavailable);
     // A read that it refuses is made elsewhere; after five of them it is not asked any more.
     const [first, second, third] = await read(60);
     assert.equal(third, 5);
@@ -130,7 +141,7 @@ describe('a gateway to several orchestrators', () => {
     await untilEndpoints(gateway, { up: 2, ejected: 1 });
     assert.equal((await read(10))[2], 0);
     bad.clearFaults();
-    await untilEndpoints(gateway, { up: 3, ejected: 0 });
+    await untilEndpoints(gateway, { up: 3, ejected: 0 }, 15_000);
     assert.deepEqual(await read(60), [20, 20, 20]);
     assert.ok(gateway.logLines.some((line) => line.includes('is asked again')));
   });
@@ -139,59 +150,107 @@ describe('a gateway to several orchestrators', () => {
     const { gateway, orchestrators } = await startScene(test, 2);
     await untilEndpoints(gateway, { up: 2 });
     orchestrators.at(0).onCall('getWorkflow', unavailable);
-    const answers = await Promise.all(Array.from({ length: 40 }, () => gateway.request(PATH)));
+    // Half of them go to it, which the budget of retries has room for from the beginning.
+    const answers = await Promise.all(Array.from({ length: 20 }, () => gateway.request(PATH)));
     assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
   });
 
   it('leaves out one that never answers in time', async (test) => {
-    const settings = { ORCHESTRATOR_RPC_TIMEOUT_SECONDS: '0.2' };
-    const { gateway, orchestrators } = await startScene(test, 2, { settings });
+    const settings = { ORCHESTRATOR_RPC_TIMEOUT_SECONDS: '1' };
+    const { gateway, orchestrators } = await startScene(test, 2, { settings, health: true });
     await untilEndpoints(gateway, { up: 2 });
-    orchestrators.at(0).onCall('getWorkflow', () => new Promise(() => {}));
+    for (const rpc of ['getWorkflow', 'check'] as const) orchestrators.at(0).onCall(rpc, () => new Promise(() => {}));
     const statuses: number[] = [];
     for (let index = 0; index < 30; index++) statuses.push((await gateway.request(PATH)).status);
     assert.equal(statuses.filter((status) => status === 504).length, 5);
     assert.deepEqual(new Set(statuses.slice(10)), new Set([200]));
   });
 
-  it('leaves out none that has nobody to stand in for it', async (test) => {
-    const { gateway, orchestrators } = await startScene(test, 2);
+  it('leaves one out for as long, though a channel that has nothing to do has lost the other', async (test) => {
+    const { gateway, orchestrators } = await startScene(test, 2, { health: true });
     await untilEndpoints(gateway, { up: 2 });
-    for (const index of [0, 1]) orchestrators.at(index).onCall('getWorkflow', unavailable);
-    for (let index = 0; index < 20; index++) assert.equal((await gateway.request(PATH)).status, 503);
-    const counts = orchestrators.counts('getWorkflow');
-    assert.equal(counts[0]! + counts[1]!, 40, 'each is tried once more');
-    // One may stand in for the other, however badly: calls reach them either way, so the count alone can tell.
-    assert.deepEqual(await readEndpointCounts(gateway), { up: 1, down: 0, ejected: 1 });
+    const sick = orchestrators.at(0);
+    // Both are connected for streams, too, and for them the other one is not connected again.
+    const leave = new AbortController();
+    for (const id of [ID, 'wf-2']) {
+      orchestrators.put(id, JobState.RUNNING);
+      await gateway.request(`/v1/workflows/${id}/events`, { signal: leave.signal });
+    }
+    const streams = () => [0, 1].map((index) => orchestrators.at(index).openStreams());
+    await until('each has a stream', () => streams().join() === '1,1');
+    leave.abort();
+    await until('they are over', () => streams().join() === '0,0');
+    await orchestrators.kill(1);
+    await orchestrators.restart(1);
+    await until('it is connected again', async () => {
+      await (await gateway.request(PATH)).text();
+      return (await readEndpointCounts(gateway)).up === 2;
+    });
+    sick.onCall('getWorkflow', unavailable);
+    const beganAt = performance.now();
+    for (let asked = 0; performance.now() - beganAt < 3_000; await sleep(20)) {
+      assert.ok(asked <= 1, `the second trial is due after 3 s, and there were ${asked}`);
+      await (await gateway.request(PATH)).text();
+      asked = sick.countCalls('check');
+    }
+  });
+
+  it('leaves out the last one, too, and comes back within seconds', async (test) => {
+    const { gateway, orchestrators } = await startScene(test, 2, { health: true });
+    await untilEndpoints(gateway, { up: 2 });
+    for (const index of [0, 1]) {
+      orchestrators.at(index).onCall('getWorkflow', unavailable);
+      orchestrators.at(index).onCall('check', unavailable);
+    }
+    for (let index = 0; index < 20; index++) {
+      const response = await gateway.request(PATH);
+      assert.equal(response.status, 503);
+      assert.ok(response.headers.has('retry-after'));
+    }
+    const sum = (counts: number[]) => counts.reduce((total, count) => total + count);
+    assert.equal(sum(orchestrators.counts('getWorkflow')), 10, 'each is left out with its fifth refusal');
+    assert.deepEqual(await readEndpointCounts(gateway), { up: 0, down: 0, ejected: 2 });
     for (const index of [0, 1]) orchestrators.at(index).clearFaults();
+    await until('one is asked again', async () => (await gateway.request(PATH)).status === 200);
+    // From the first on, none is refused.
     for (let index = 0; index < 20; index++) assert.equal((await gateway.request(PATH)).status, 200);
   });
 
-  it('asks those that were left out when the last other one is gone', async (test) => {
-    const { gateway, orchestrators } = await startScene(test, 2);
+  it('tries those out at once that were left out, when the last other one is gone', async (test) => {
+    const { gateway, orchestrators } = await startScene(test, 2, { health: true });
     await untilEndpoints(gateway, { up: 2 });
-    orchestrators.at(0).onCall('getWorkflow', unavailable);
+    const sick = orchestrators.at(0);
+    sick.onCall('getWorkflow', unavailable);
+    sick.onCall('check', unavailable);
     for (let index = 0; index < 20; index++) assert.equal((await gateway.request(PATH)).status, 200);
-    orchestrators.at(0).clearFaults();
+    await until('its second trial has failed', () => sick.countCalls('check') === 2, 10_000);
+    // It is left out for four seconds more.
+    sick.clearFaults();
     await orchestrators.kill(1);
-    assert.equal((await gateway.request(PATH)).status, 200);
+    await until('it is asked', async () => (await gateway.request(PATH)).status === 200, 3_500);
   });
 });
 
 describe('readiness with several orchestrators', () => {
   it('needs one that serves, and tells why it is lost', async (test) => {
     const orchestrators = await startManyOrchestrators(3, { health: true });
-    const gateway = await startTestGateway({ ORCHESTRATOR_ENDPOINT: orchestrators.endpoint });
+    const gateway = await startTestGateway({
+      ORCHESTRATOR_ENDPOINT: orchestrators.endpoint,
+      READINESS_PERIOD_SECONDS: '0.05',
+    });
     test.after(async () => {
       await gateway.close();
       await orchestrators.close();
     });
+    const checks = () => orchestrators.at(0).countCalls('check');
     const status = async () => (await gateway.request('/v1/readyz')).status;
     const turns = (word: string) => gateway.logLines.filter((line) => line.includes(word));
     await untilEndpoints(gateway, { up: 3 });
     orchestrators.at(0).onCall('check', unavailable);
     orchestrators.at(1).onCall('check', () => new Promise(() => {}));
-    for (let index = 0; index < 20; index++) assert.equal(await status(), 200);
+    const asked = checks();
+    await until('it has been asked some times', () => checks() > asked + 4);
+    assert.equal(await status(), 200);
     assert.deepEqual(turns('not ready'), []);
 
     orchestrators.at(1).onCall('check', unavailable);
@@ -204,7 +263,34 @@ describe('readiness with several orchestrators', () => {
     assert.match(line!, new RegExp(`127\\.0\\.0\\.1:${orchestrators.at(0).port}`));
 
     orchestrators.at(0).clearFaults();
-    assert.equal(await status(), 200);
+    await until('that is noticed, too', async () => (await status()) === 200);
     assert.equal(turns('ready again').length, 1);
+  });
+});
+
+describe('readiness with an orchestrator that is busy', () => {
+  it('is not lost when all of the streams that it allows are taken', async (test) => {
+    const orchestrator = await startFakeOrchestrator({ health: true, maxStreams: 3 });
+    orchestrator.put({ id: ID, spec: { name: ID }, state: JobState.RUNNING });
+    const gateway = await startTestGateway({
+      ORCHESTRATOR_ENDPOINT: orchestrator.endpoint,
+      READINESS_PERIOD_SECONDS: '0.05',
+    });
+    test.after(async () => {
+      await gateway.close();
+      await orchestrator.close();
+    });
+    const status = async () => (await gateway.request('/v1/readyz')).status;
+    await until('it is ready', async () => (await status()) === 200);
+    const answer = Promise.withResolvers<void>();
+    orchestrator.onCall('getWorkflow', () => answer.promise);
+    const reads = Array.from({ length: 3 }, () => gateway.request(PATH));
+    await until('all are under way', () => orchestrator.countCalls('getWorkflow') === 3);
+    const checks = orchestrator.countCalls('check');
+    await until('it has been asked some times', () => orchestrator.countCalls('check') > checks + 4);
+    assert.equal(await status(), 200);
+    answer.resolve();
+    for (const read of reads) assert.equal((await read).status, 200);
+    assert.ok(!gateway.logLines.some((line) => line.includes('not ready')));
   });
 });

@@ -139,8 +139,8 @@ describe('the order of steps', { concurrency: true }, () => {
     const orchestrator = await startTestOrchestrator(url, runner, settings);
     try {
       const { client } = orchestrator;
-      /** When each attempt may begin at the earliest, and when it does, in milliseconds since 1970. */
-      const due: { readonly dueMs: number; readonly begunMs: number }[] = [];
+      /** When each attempt may begin at the earliest, when it does, and when it is over, in milliseconds since 1970. */
+      const passed: { readonly dueMs: number; readonly begunMs: number; readonly overMs: number }[] = [];
       const database = new pg.Client({ connectionString: url });
       await database.connect();
       databases.add(database);
@@ -153,7 +153,7 @@ describe('the order of steps', { concurrency: true }, () => {
                   extract(epoch from started_at)::float8 * 1000 as "begunMs" from steps where workflow_id = $1`,
           [workflowId],
         );
-        due.push(rows[0]);
+        passed.push({ ...rows[0], overMs: Date.now() });
         return attempt <= 2 ? { fault } : nothing;
       };
       const submit = async (stepId: string) => {
@@ -172,12 +172,13 @@ describe('the order of steps', { concurrency: true }, () => {
         attempts(passing.id),
         [1, 2, 3].map((attempt) => `${passing.id}/passing#${attempt}`),
       );
-      // Each pause is from half to all of what it may be, which doubles.
-      const failedMs = told.filter((event) => stateIn(event) === QUEUED).map(({ at }) => timestampMs(at!));
+      // Each pause is from half to all of what it may be, which doubles. It begins after the attempt, and before it is told.
+      const toldMs = told.filter((event) => stateIn(event) === QUEUED).map(({ at }) => timestampMs(at!));
       for (const [retry, mostMs] of [400, 800].entries()) {
-        const { dueMs, begunMs } = due[retry + 1]!;
-        const pauseMs = dueMs - failedMs[retry]!;
-        assert.ok(pauseMs > mostMs / 2 - 50 && pauseMs < mostMs + 50, `pause ${retry + 1} was to be ${pauseMs} ms`);
+        const { dueMs, begunMs } = passed[retry + 1]!;
+        const [longestMs, shortestMs] = [dueMs - passed[retry]!.overMs, dueMs - toldMs[retry]!];
+        assert.ok(longestMs >= mostMs / 2, `pause ${retry + 1} was to be ${longestMs} ms at the most`);
+        assert.ok(shortestMs <= mostMs + 1, `pause ${retry + 1} was to be ${shortestMs} ms at the least`);
         assert.ok(begunMs >= dueMs, 'and was kept');
       }
 

@@ -187,7 +187,7 @@ describe('a stream of events', () => {
     abort.abort();
     assert.equal((await within('the end', reading)).code, Code.Canceled);
     // Sooner than the feed would look by itself.
-    await until('the end of the stream on the other side', () => ends().length === before + 1, 2_000);
+    await until('the end of the stream on the other side', () => ends().length === before + 1, 4_000);
     release();
     await collect(stream(id, 0n, true));
   });

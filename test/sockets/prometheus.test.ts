@@ -93,7 +93,7 @@ describe('a real Prometheus', { skip }, () => {
 
   before(async () => {
     [postgres, store] = await Promise.all([startTestPostgres(), startTestObjectStore()]);
-    const settings = settingsFor(await postgres.createDatabase(), store);
+    const settings = settingsFor(await postgres.createMigratedDatabase(), store);
     const orchestrator = await programs.start({ ...settings, MOCK_STEP_SECONDS: '0.3', CONCURRENCY: '2' });
     const [, address, metrics] = await orchestrator.prints(/"address":"([^"]+)","metrics":"([^"]+)"/);
     metricsUrl = `http://${metrics}/metrics`;
@@ -160,10 +160,12 @@ describe('a real Prometheus', { skip }, () => {
       const silent = ours
         .map(({ name }) => name)
         .filter((name) => name.startsWith('foldforge_') && !families.has(name));
-      // There are no sidecars, and only one orchestrator.
+      // There are no sidecars, only one orchestrator, and no TLS.
       assert.deepEqual(
         silent,
-        program === 'gateway' ? ['foldforge_gateway_upstream_retries_total'] : ['foldforge_sidecar_info'],
+        program === 'gateway'
+          ? ['foldforge_gateway_upstream_retries_total', 'foldforge_gateway_tls_certificate_expiry_timestamp_seconds']
+          : ['foldforge_sidecar_info', 'foldforge_orchestrator_tls_certificate_expiry_timestamp_seconds'],
       );
     });
   }
@@ -200,8 +202,14 @@ describe('a real Prometheus', { skip }, () => {
       const series = await prometheus.query(withoutVariables(expr, '30s'));
       if (series.length === 0) silent.push(title);
     }
-    // Nothing of this happens: the runner is a mock, downloads do not fail, nobody drains or restarts.
-    assert.deepEqual(silent, ['Downloads', 'Sidecars that answer', 'Workers and their ends', 'Restarts']);
+    // Nothing of this happens: there is no TLS, the runner is a mock, downloads do not fail, nobody drains or restarts.
+    assert.deepEqual(silent, [
+      'Time until certificates end',
+      'Downloads',
+      'Sidecars that answer',
+      'Workers and their ends',
+      'Restarts',
+    ]);
   });
 
   it('evaluates every rule, and raises no alarm', async () => {

@@ -5,20 +5,23 @@ import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
 import { startPartitionProxy } from '../chaos/orchestrator/partition-proxy.ts';
 import { collect, eventually, refusal, stateIn } from '../orchestrator/harness.ts';
 import { fanOut, faultsIn, type Replica, readEnded, useReplicas } from '../orchestrator/replicas.ts';
-import { until, within } from '../support/waiting.ts';
+import { until } from '../support/waiting.ts';
 
 const PICKED_UP_MS = 15_000;
 /** Until it says so that it is cut off. */
-const NOTICED_MS = 10_000;
+const NOTICED_MS = 20_000;
+const BUSY_MS = 10_000;
 const HEALED_MS = 10_000;
 const PLACES = 3;
+/** More than one of them has places for, and long enough for the other to take the rest. */
+const WORK = fanOut(2 * PLACES, { seconds: 6 });
 
 describe('an orchestrator that is parted from the database', { concurrency: true }, () => {
   const cluster = useReplicas();
 
   async function isUnavailable({ client }: Replica, workflowId: string): Promise<boolean> {
     try {
-      await client.getWorkflow({ workflowId }, { timeoutMs: 1_000 });
+      await client.getWorkflow({ workflowId }, { timeoutMs: 5_000 });
       return false;
     } catch (error) {
       return error instanceof ConnectError && error.code === Code.Unavailable;
@@ -37,11 +40,10 @@ describe('an orchestrator that is parted from the database', { concurrency: true
           cluster.replicas.start(parted.href, settings),
           cluster.replicas.start(url, settings),
         ]);
-        const { id } = await near.client.submitWorkflow({ spec: fanOut(2 * PLACES, { seconds: 4 }) });
+        const { id } = await near.client.submitWorkflow({ spec: WORK });
         const stream = refusal(collect(far.client.streamWorkflowEvents({ workflowId: id, replay: true }), 'its end'));
-        await until('both have their hands full', async () => {
-          return (await far.inFlight()) === PLACES && (await near.inFlight()) === PLACES;
-        });
+        const areBusy = async () => (await far.inFlight()) === PLACES && (await near.inFlight()) === PLACES;
+        await until('both have their hands full', areBusy, BUSY_MS);
 
         await proxy.part(how);
         const partedAt = performance.now();
@@ -69,16 +71,13 @@ describe('an orchestrator that is parted from the database', { concurrency: true
         assert.equal(stateIn(events.at(-1)), JobState.SUCCEEDED);
         await eventually('it serves again', () => far.isServing(), HEALED_MS);
         const before = await far.ended();
-        const next = await far.client.submitWorkflow({ spec: fanOut(20, { seconds: 0.1 }, 'proteinmpnn') });
-        const later = await within(
-          'the next workflow',
-          collect(far.client.streamWorkflowEvents({ workflowId: next.id, replay: true })),
-          10_000,
-        );
+        const next = await far.client.submitWorkflow({ spec: WORK });
+        await until('both have their hands full again', areBusy, BUSY_MS);
+        const later = await collect(far.client.streamWorkflowEvents({ workflowId: next.id, replay: true }));
         assert.deepEqual(faultsIn(later), []);
-        const [own, others] = await readEnded([far, near], 2 * PLACES + 20);
+        const [own, others] = await readEnded([far, near], 4 * PLACES);
         assert.ok(own! > before, 'it did some of the new steps');
-        assert.equal(own! + others!, 2 * PLACES + 20, 'each step has ended once');
+        assert.equal(own! + others!, 4 * PLACES, 'each step has ended once');
       } finally {
         await proxy.close();
       }

@@ -47,10 +47,14 @@ describe('a collector that fails', () => {
     for (const status of [401, 503]) {
       collector.behave(status);
       const asked = collector.requests.length;
-      await until('three exports have failed', async () => {
-        await ask(gateway);
-        return collector.requests.length >= asked + 3;
-      });
+      await until(
+        'three exports have failed',
+        async () => {
+          await ask(gateway);
+          return collector.requests.length >= asked + 3;
+        },
+        20_000,
+      );
       collector.behave('take');
       await until('an export succeeds', async () => {
         await ask(gateway);

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { createArtifactStore } from '../../src/gateway/upstream/artifact-store.ts';
+import { createCircuitBreaker } from '../../src/gateway/upstream/circuit-breaker.ts';
+import { createRetryBudget } from '../../src/gateway/upstream/retry-budget.ts';
 import { createLog } from '../../src/shared/log.ts';
 import { startFakeOrchestrator } from '../support/fake-orchestrator.ts';
 import { startFakeStripe, stripeSettings } from '../support/fake-stripe.ts';
@@ -42,6 +44,7 @@ describe('the spans of calls to others', () => {
       answerTimeoutMs: 1_000,
       onFailure: () => {},
       onAnswer: () => {},
+      guards: { breaker: createCircuitBreaker(), retryBudget: createRetryBudget() },
       tracing,
     });
     try {
@@ -50,8 +53,9 @@ describe('the spans of calls to others', () => {
         { send: 'HTTP/1.1 503 Slow Down\r\nConnection: close\r\nContent-Length: 0\r\n\r\n', close: 'end' },
         { send: 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab', close: 'end' },
       );
-      const object = { key: KEY, range: undefined, sizeBytes: 2n, signal: new AbortController().signal };
-      const body = await store.open({ ...object, metadata: METADATA });
+      const call = { signal: new AbortController().signal, timeLeftMs: () => 1_000, metadata: METADATA };
+      const object = { key: KEY, range: undefined, sizeBytes: 2n, call };
+      const body = await store.open(object);
       body.destroy();
       const good = await collector.span('S3/GetObject', ({ isError }) => !isError);
       const { hostname, port } = new URL(scripted.url);
@@ -70,7 +74,7 @@ describe('the spans of calls to others', () => {
       assert.deepEqual(bad.attributes, { ...common, 'http.response.status_code': 503, 'error.type': '503' });
 
       scripted.put(KEY, { send: '', close: 'reset' });
-      await assert.rejects(store.open({ ...object, metadata: METADATA }));
+      await assert.rejects(store.open(object));
       await collector.span('S3/GetObject', ({ attributes }) => attributes['error.type'] === 'ECONNRESET');
       for (const secret of ['an-access-key', 'hunter2']) assert.ok(!collector.texts.join().includes(secret));
     } finally {

@@ -60,7 +60,7 @@ describe('traces of both programs', () => {
       startOtlpCollector(),
       startSidecar(),
     ]);
-    const { MOCK_STEP_SECONDS: _, ...settings } = settingsFor(await postgres.createDatabase(), objectStore);
+    const { MOCK_STEP_SECONDS: _, ...settings } = settingsFor(await postgres.createMigratedDatabase(), objectStore);
     const sidecars = ['RFDIFFUSION', 'PROTEINMPNN', 'BOLTZ', 'AF2'].map((tool) => [`SIDECAR_${tool}`, sidecar.url]);
     // One port for all of its lives, so that the gateway finds it again.
     const { BIND_ADDR: _address, ...rest } = { ...settings, ...Object.fromEntries(sidecars) };
@@ -221,6 +221,8 @@ describe('traces of both programs', () => {
     await orchestrator.exits();
     const { program } = await startOrchestrator({ ...WATCHED, ...off });
     orchestrator = program;
+    // The gateway has looked for it meanwhile, and waits for a moment before it looks again.
+    await until('the gateway has found it', async () => (await fetch(`${url}/v1/readyz?deep=true`)).ok);
     const seen = collector.spans.length;
     const traceId = '3af7651916cd43dd8448eb211c80319c';
     const id = await submit(traceId);

@@ -3,6 +3,7 @@ import { after, describe, it } from 'node:test';
 import { Code, type ConnectError } from '@connectrpc/connect';
 import { TRANSPORTS, type TransportName } from '../../src/gateway/upstream/transport.ts';
 import { GRPC_SERVERS, type GrpcServer, type GrpcServerOptions } from '../support/grpc-servers.ts';
+import { findStablePorts } from '../support/stable-ports.ts';
 import { drainNumbers, failureOf, gatewayCode, isOnNodeHttp2, openTransport } from '../support/transport-under-test.ts';
 import { until, within } from '../support/waiting.ts';
 
@@ -101,7 +102,8 @@ function testConnections(name: TransportName, start: (options: GrpcServerOptions
   });
 
   it('let a stream go on after GOAWAY', async () => {
-    const over = await connect(await startServer({ maxAgeMs: 50 }));
+    // Long enough to open both of what is asked for on the first connection.
+    const over = await connect(await startServer({ maxAgeMs: 500 }));
     const slow = over.stream({ count: 60, size: 20_000 });
     const before = await over.peer();
     await slow.next();
@@ -112,7 +114,8 @@ function testConnections(name: TransportName, start: (options: GrpcServerOptions
   });
 
   it('come back after the server did', async () => {
-    const first = await startServer({});
+    const [port] = (await findStablePorts(1)) as [number];
+    const first = await startServer({ port });
     const over = await connect(first);
     await over.get({});
     const lost = failureOf(over.get({ key: 'r', hang: true }));
@@ -121,9 +124,9 @@ function testConnections(name: TransportName, start: (options: GrpcServerOptions
     await first.close();
     assert.equal(gatewayCode(await within('the lost call', lost)), 'UNAVAILABLE');
     assert.equal(gatewayCode(await within('the lost stream', lostStream)), 'UNAVAILABLE');
-    const refused = await within('a call to nobody', failureOf(over.get({}, { timeoutMs: 2_000 })), 3_000);
+    const refused = await within('a call to nobody', failureOf(over.get({}, { timeoutMs: 10_000 })), 12_000);
     assert.equal(gatewayCode(refused), 'UNAVAILABLE', `${refused}`);
-    await startServer({ port: first.port });
+    await startServer({ port });
     const answers = async () => (await over.get({ text: 'back' }, { timeoutMs: 1_000 }).catch(() => undefined))?.id;
     await until('calls go through again', async () => (await answers()) === 'back', BOUND_MS);
   });

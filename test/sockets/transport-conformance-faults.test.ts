@@ -12,6 +12,9 @@ import { startRawHttp2Server } from '../support/raw-http2-server.ts';
 import { failureOf, gatewayCode, isOnNodeHttp2, openTransport } from '../support/transport-under-test.ts';
 import { within } from '../support/waiting.ts';
 
+/** For a call that is answered, on a machine that is busy with other tests. */
+const PATIENT_MS = 20_000;
+
 for (const name of TRANSPORTS) {
   describe(`broken answers over ${name}`, { concurrency: 4 }, () => {
     for (const fault of FAULTS) it(`fail: ${fault.name}`, (test) => testFault(name, fault, test));
@@ -32,10 +35,10 @@ for (const name of TRANSPORTS) {
       });
       const cancel = new AbortController();
       const cancelled = failureOf(over.get('x', { signal: cancel.signal }));
-      const late = await within('the deadline', failureOf(over.get('x', { timeoutMs: 100 })), 2_000);
+      const late = await within('the deadline', failureOf(over.get('x', { timeoutMs: 100 })), 4_000);
       assert.deepEqual([late.code, gatewayCode(late)], [Code.DeadlineExceeded, 'DEADLINE_EXCEEDED']);
       cancel.abort();
-      assert.equal((await within('the end', cancelled, 2_000)).code, Code.Canceled);
+      assert.equal((await within('the end', cancelled)).code, Code.Canceled);
     });
 
     for (const [what, talk] of [
@@ -70,11 +73,15 @@ async function testFault(name: TransportName, fault: Fault, test: TestContext): 
     await server.close();
   });
   const hangs = isOnNodeHttp2(name) && fault.mayHang;
-  const call = over.get('first', { timeoutMs: hangs ? 150 : 5_000 });
-  const outcome = await within('the first call', Promise.resolve(call.catch((error: unknown) => error)), 6_000);
+  const call = over.get('first', { timeoutMs: hangs ? 150 : PATIENT_MS });
+  const outcome = await within(
+    'the first call',
+    Promise.resolve(call.catch((error: unknown) => error)),
+    2 * PATIENT_MS,
+  );
   if (outcome instanceof Error) assertFailure(name, fault, await failureOf(call));
   else assert.ok(fault.mayBeRepeated && (await call).id === 'first', 'the call failed, or was made again');
-  assert.equal((await within('the next call', over.get('next', { timeoutMs: 5_000 }), 6_000)).id, 'next');
+  assert.equal((await within('the next call', over.get('next', { timeoutMs: PATIENT_MS }), 2 * PATIENT_MS)).id, 'next');
   if (!fault.endsConnection) assert.equal(server.peers.length, 1, 'the connection goes on');
 }
 
@@ -89,7 +96,7 @@ async function callTo(
   name: TransportName,
   talk: (socket: Socket) => unknown,
   test: TestContext,
-  timeoutMs = 4_000,
+  timeoutMs = PATIENT_MS,
 ): Promise<ConnectError> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
@@ -105,5 +112,5 @@ async function callTo(
     for (const socket of sockets) socket.destroy();
     server.close();
   });
-  return within('the failure', failureOf(over.get('x', { timeoutMs })));
+  return within('the failure', failureOf(over.get('x', { timeoutMs })), 2 * PATIENT_MS);
 }

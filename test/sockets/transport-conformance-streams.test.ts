@@ -131,7 +131,7 @@ function testStreams(name: (typeof TRANSPORTS)[number], port: () => number): voi
 
   it('end at their deadline', async () => {
     const key = `deadline of a stream over ${name}`;
-    const events = over.stream({ key, count: 1, hang: true }, { timeoutMs: 60 });
+    const events = over.stream({ key, count: 1, hang: true }, { timeoutMs: 500 });
     const outcome = async () => {
       await events.next();
       await events.next();

@@ -80,7 +80,7 @@ describe('the shutdown of a gateway of two workers', () => {
     await until('one is under way in each worker', () => orchestrator.countCalls('getBalance') === calls + 2);
     process.kill(gateway.pids[0]!, 'SIGSTOP');
     gateway.program.kill('SIGTERM');
-    await until('the other worker has cut its own', () => cuts === 1, 1_500);
+    await until('the other worker has cut its own', () => cuts === 1);
     assert.equal(await gateway.program.exits(), 0, WITH_ITS_WORKERS);
     await until('that of the stopped one is over, too', () => cuts === 2);
     const [killed] = gateway.logged('workers that did not end were killed');

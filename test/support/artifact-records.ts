@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { StoreGuards } from '../../src/gateway/upstream/artifact-store.ts';
+import { createRetryBudget } from '../../src/gateway/upstream/retry-budget.ts';
 import { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
 import type { FakeOrchestrator } from './fake-orchestrator.ts';
 import type { TestGateway } from './gateway.ts';
@@ -47,6 +49,12 @@ export function storeSettings(endpoint: string) {
     R2_SECRET_ACCESS_KEY: 'test-secret',
   };
 }
+
+/** Of a store that is asked whatever it has answered before, for tests of one answer after the other. */
+export const createNoGuards = (): StoreGuards => ({
+  breaker: { begin: () => () => undefined },
+  retryBudget: createRetryBudget({ ratio: 1 }),
+});
 
 /** How many downloads have failed on the side of the store, by those reasons that have come up. */
 export async function readFailures(gateway: TestGateway): Promise<Record<string, number>> {

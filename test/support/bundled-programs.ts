@@ -8,7 +8,8 @@ import { makeOnce } from './made-once.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const CACHE = path.join(ROOT, 'node_modules/.cache/programs');
-const NAMES = ['gateway', 'orchestrator'];
+/** Those that tests start as processes of their own. */
+const NAMES = ['demo', 'dev', 'foldforge', 'gateway', 'orchestrator'];
 
 let folder: string | undefined;
 
@@ -22,7 +23,7 @@ export function fileOfProgram(name: string): string {
   return existsSync(bundled) ? bundled : path.join(ROOT, 'src/bin', `${name}.ts`);
 }
 
-/** Bundles both programs, unless this state of the code has been bundled before. */
+/** Bundles the programs, unless this state of the code has been bundled before. */
 export async function bundlePrograms(): Promise<void> {
   await makeOnce(folderOfBundles(), bundleInto);
 }

@@ -1,14 +1,18 @@
 import { Writable } from 'node:stream';
 import { GATEWAY_PREFIX, readGatewayConfig } from '../../src/gateway/config.ts';
 import { readContract } from '../../src/gateway/contract.ts';
-import { startGateway } from '../../src/gateway/gateway.ts';
+import { type GatewayParts, startGateway } from '../../src/gateway/gateway.ts';
 import type { Pages } from '../../src/gateway/pages.ts';
+import { createStandings } from '../../src/gateway/upstream/http2/standing.ts';
 import { createLog, type Log } from '../../src/shared/log.ts';
 import type { Tracing } from '../../src/shared/tracing.ts';
 import { checkAnswer } from './contract-check.ts';
 
 export const CONTRACT = readContract(new URL('../../openapi.yaml', import.meta.url));
 export const ADMIN = { Authorization: 'Bearer dev-token' };
+
+/** Of orchestrators that are asked whatever they have answered before, for tests of one answer after the other. */
+export const createIndulgence = () => createStandings({ limit: Number.POSITIVE_INFINITY });
 
 export type TestGateway = Awaited<ReturnType<typeof startTestGateway>>;
 
@@ -17,6 +21,7 @@ export async function startTestGateway(
   settings: Readonly<Record<string, string>> = {},
   pages?: Pages,
   tracing?: (log: Log) => Promise<Tracing | undefined>,
+  parts: Pick<GatewayParts, 'storeGuards' | 'standings'> = {},
 ) {
   const logLines: string[] = [];
   const destination = new Writable({
@@ -29,6 +34,10 @@ export async function startTestGateway(
     BIND_ADDR: '127.0.0.1:0',
     SHUTDOWN_DELAY_SECONDS: '0',
     SHUTDOWN_GRACE_SECONDS: '3',
+    // Readiness is looked at when a test asks, and not again: what a test counts is its own calls.
+    READINESS_PERIOD_SECONDS: '3600',
+    // A machine that is busy with other tests is slow, which is no reason to refuse anything.
+    IN_FLIGHT_MIN: '1000',
     LOG_LEVEL: 'debug',
     ...settings,
   };
@@ -36,7 +45,13 @@ export async function startTestGateway(
     Object.fromEntries(Object.entries(environment).map(([name, value]) => [GATEWAY_PREFIX + name, value])),
   );
   const log = createLog('gateway', config.LOG_LEVEL, destination);
-  const gateway = await startGateway(config, { log, contract: CONTRACT, pages, tracing: await tracing?.(log) });
+  const gateway = await startGateway(config, {
+    log,
+    contract: CONTRACT,
+    pages,
+    tracing: await tracing?.(log),
+    ...parts,
+  });
   const url = `http://127.0.0.1:${gateway.port}`;
 
   /**

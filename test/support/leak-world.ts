@@ -2,10 +2,11 @@ import { createHash } from 'node:crypto';
 import { createStreamTickets } from '../../src/gateway/access/stream-tickets.ts';
 import type { JobState } from '../../src/gen/foldforge/common/v1/common_pb.ts';
 import { OrchestratorService } from '../../src/gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
+import { createNoGuards } from './artifact-records.ts';
 import { createCanaries, NOWHERE } from './canaries.ts';
 import { type FakeOrchestrator, startFakeOrchestrator } from './fake-orchestrator.ts';
 import { startFakeStripe, stripeSettings } from './fake-stripe.ts';
-import { startTestGateway } from './gateway.ts';
+import { createIndulgence, startTestGateway } from './gateway.ts';
 import { FILE_KEY, startLeakyStore } from './leaky-store.ts';
 import { startOtlpCollector, tracingTo } from './otlp-collector.ts';
 import { plantSecrets } from './planted-secrets.ts';
@@ -62,6 +63,8 @@ export async function startLeakWorld({ accounts = true, unreachable = false, tim
     ORCHESTRATOR_ENDPOINT: unreachable ? `http://${data.host}:50051` : fake.endpoint,
     ORCHESTRATOR_RPC_TIMEOUT_SECONDS: String(timeoutSeconds),
     UPSTREAM_LOSS_SECONDS: '0.25',
+    READINESS_PERIOD_SECONDS: '0.05',
+    READINESS_FAILURE_THRESHOLD: '1',
     API_TOKEN: tokens.join(),
     API_KEYS_ENABLED: 'true',
     AUTH_CACHE_TTL_SECONDS: '0.2',
@@ -70,13 +73,17 @@ export async function startLeakWorld({ accounts = true, unreachable = false, tim
     R2_ENDPOINT: `http://${store.address}`,
     R2_BUCKET: BUCKET,
     ...storeKeys,
-    OBJECT_STORE_READ_TIMEOUT_SECONDS: '0.3',
+    OBJECT_STORE_READ_TIMEOUT_SECONDS: '1',
     BODY_LIMIT_BYTES: '4096',
     ...stripeSettings(stripe),
   };
   // JSON, in which numbers are text, too.
   const tracing = tracingTo(collector, { OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' });
-  const gateway = await startTestGateway({ ...settings, CONSOLE_ENABLED: 'true' }, PAGES, tracing);
+  const gateway = await startTestGateway({ ...settings, CONSOLE_ENABLED: 'true' }, PAGES, tracing, {
+    standings: createIndulgence(),
+    // Each failure is to be met, and not left out because of those before.
+    storeGuards: createNoGuards(),
+  });
 
   /** What becomes of the calls of a request, by its id; `''`: of those without one. */
   const faults = new Map<string, Fault>();

@@ -50,7 +50,7 @@ export function startProgram(name: string, { args = [], env = {}, cwd = ROOT, ui
     stdout: () => stdout,
     stderr: () => stderr,
     /** The match of what it prints to standard output. */
-    async prints(pattern: RegExp, boundMs = 20_000): Promise<RegExpExecArray> {
+    async prints(pattern: RegExp, boundMs = 60_000): Promise<RegExpExecArray> {
       await until(
         `${name} prints ${pattern}`,
         () => {
@@ -63,6 +63,6 @@ export function startProgram(name: string, { args = [], env = {}, cwd = ROOT, ui
     },
     kill: (signal: NodeJS.Signals) => child.kill(signal),
     /** The exit code; null when a signal ended it. */
-    exits: (boundMs = 20_000) => within(`${name} exits`, closed, boundMs),
+    exits: (boundMs = 60_000) => within(`${name} exits`, closed, boundMs),
   };
 }

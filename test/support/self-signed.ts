@@ -15,14 +15,17 @@ const OID = {
   basicConstraints: '0603551d13',
   subjectAltName: '0603551d11',
 } as const;
-const VALID_MS = 86_400_000;
+const DAY_MS = 86_400_000;
 
-/** A certificate that is its own authority, for `host`, valid since yesterday until tomorrow (RFC 5280); both as PEM. */
-export function createSelfSigned(host: string): { cert: string; key: string } {
+/**
+ * A certificate that is its own authority, for `host`, valid since yesterday (RFC 5280), until tomorrow unless `days` says
+ * otherwise; both as PEM.
+ */
+export function createSelfSigned(host: string, days = 1): { cert: string; key: string } {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const algorithm = der(SEQUENCE, oid('ecdsaWithSha256'));
   const name = der(SEQUENCE, der(SET, der(SEQUENCE, oid('commonName'), der(UTF8_STRING, Buffer.from(host)))));
-  const validity = der(SEQUENCE, time(Date.now() - VALID_MS), time(Date.now() + VALID_MS));
+  const validity = der(SEQUENCE, time(Date.now() - DAY_MS), time(Date.now() + days * DAY_MS));
   const isAuthority = der(SEQUENCE, der(BOOLEAN, Buffer.from([0xff])));
   const dnsName = der(SEQUENCE, der(0x82, Buffer.from(host)));
   const extensions = der(SEQUENCE, extension('basicConstraints', isAuthority), extension('subjectAltName', dnsName));

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createSecureContext } from 'node:tls';
 import { create, fromBinary } from '@bufbuild/protobuf';
 import { type CallOptions, ConnectError, createClient } from '@connectrpc/connect';
 import type { ErrorCode } from '../../src/gateway/errors.ts';
@@ -37,7 +38,13 @@ export async function openTransport(
   { port, host = 'localhost', scheme = 'http', readMaxBytes = READ_MAX_BYTES, keepaliveMs = KEEPALIVE_MS, ca }: Target,
 ) {
   const endpoint = `${scheme}://${host}:${port}`;
-  const transport = await createTransport(name, { endpoint, keepaliveMs, readMaxBytes, ca });
+  const context = createSecureContext({ ca });
+  const transport = await createTransport(name, {
+    endpoint,
+    keepaliveMs,
+    readMaxBytes,
+    ...(ca && { secureContext: () => context }),
+  });
   const client = createClient(OrchestratorService, transport);
 
   function get(ask: Ask | string, options?: CallOptions): Promise<Workflow> {

@@ -10,6 +10,11 @@ import { refused } from './bearer.ts';
 
 const NEGATIVE_TTL_MS = 5_000;
 const NEGATIVE_MAX_ENTRIES = 1_000;
+/** How long a key that was good is not taken for a stranger's, after it has been forgotten. */
+const RECENT_MS = 3_600_000;
+/** Strangers that may wait for each lookup of another, and how long: it takes some milliseconds as long as all is well. */
+const WAITING_PER_LOOKUP = 8;
+const LONGEST_WAIT_MS = 1_000;
 const KEY_PREFIX = 'ffk';
 const PRINCIPAL = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 const NEVER = new AbortController().signal;
@@ -23,14 +28,17 @@ export interface ApiKeyParts {
   readonly maxEntries: number;
   /** Bound of one lookup, which outlives the request that began it. */
   readonly lookupTimeoutMs: number;
+  /** Lookups, at the same time, of keys that nothing good is known of. */
+  readonly maxLookups: number;
 }
 
 /**
  * Resolves API keys through the orchestrator. Good answers are kept for the TTL, but never longer than the key is good;
  * bad ones for 5 s in a small cache of their own, so that junk never pushes a good key out. Any number of concurrent
- * misses of one key is one call.
+ * misses of one key is one call. Keys that nothing good is known of share a bounded number of lookups, so that a flood of them
+ * takes nothing from the others.
  */
-export function createApiKeys({ orchestrator, metrics, ttlMs, maxEntries, lookupTimeoutMs }: ApiKeyParts) {
+export function createApiKeys({ orchestrator, metrics, ttlMs, maxEntries, lookupTimeoutMs, maxLookups }: ApiKeyParts) {
   // Without a resolution each look reads the clock; with one, each millisecond would cost a timer.
   const callers = new LRUCache<string, Caller>({ max: maxEntries, ttl: ttlMs, ttlResolution: 0 });
   const refusals = new LRUCache<string, GatewayError>({
@@ -38,7 +46,11 @@ export function createApiKeys({ orchestrator, metrics, ttlMs, maxEntries, lookup
     ttl: NEGATIVE_TTL_MS,
     ttlResolution: 0,
   });
+  const recent = new LRUCache<string, true>({ max: maxEntries, ttl: ttlMs + RECENT_MS, ttlResolution: 0 });
   const pending = new Map<string, Promise<Caller>>();
+  let strangers = 0;
+  /** Who waits for a place among them, the first first. */
+  const waiting = new Set<() => void>();
   const hits = metrics.keyLookups.labels('hit');
 
   async function lookUp(keyHash: string, metadata: Call['metadata']): Promise<Caller> {
@@ -49,6 +61,7 @@ export function createApiKeys({ orchestrator, metrics, ttlMs, maxEntries, lookup
     if (!answer.allowed) {
       const refusal = refused(answer.denyReason);
       refusals.set(keyHash, refusal);
+      recent.delete(keyHash);
       throw refusal;
     }
     // It travels as metadata, where spaces around it are cut; and none at all means every tenant's data.
@@ -57,49 +70,116 @@ export function createApiKeys({ orchestrator, metrics, ttlMs, maxEntries, lookup
     const caller = { principal, keyHash, readOnly, ...(keyId !== '' && { keyId }), ...(quota && { quota }) };
     const leftMs = (milliseconds(answer.expiresAt) ?? Number.POSITIVE_INFINITY) - Date.now();
     if (leftMs > 0) callers.set(keyHash, caller, { ttl: Math.min(ttlMs, leftMs) });
+    recent.set(keyHash, true);
     return caller;
   }
 
   function remembered(keyHash: string): Caller | undefined {
     const caller = callers.get(keyHash);
-    if (caller) {
-      hits.inc();
-      return caller;
-    }
+    if (caller) hits.inc();
+    return caller;
+  }
+
+  function throwIfRefused(keyHash: string): void {
     const refusal = refusals.get(keyHash);
-    if (!refusal) return undefined;
+    if (!refusal) return;
     metrics.keyLookups.inc({ result: 'negative' });
     throw refusal;
   }
 
-  function ask(keyHash: string, metadata: Call['metadata']): Promise<Caller> {
-    let lookup = pending.get(keyHash);
-    if (!lookup) {
+  /** One lookup of a key at a time; it begins once there is a `place` for it. */
+  function ask(keyHash: string, metadata: Call['metadata'], place?: Promise<void>): Promise<Caller> {
+    const known = pending.get(keyHash);
+    if (known) {
+      metrics.keyLookups.inc({ result: 'shared' });
+      return known;
+    }
+    const begin = () => {
       metrics.keyLookups.inc({ result: 'miss' });
-      lookup = lookUp(keyHash, metadata).finally(() => pending.delete(keyHash));
+      const lookup = lookUp(keyHash, metadata);
       lookup.catch((error: GatewayError) => {
         if (error.status >= 500) metrics.keyLookups.inc({ result: 'error' });
       });
-      pending.set(keyHash, lookup);
-    } else metrics.keyLookups.inc({ result: 'shared' });
-    return lookup;
+      return lookup;
+    };
+    const lookup = place ? place.then(() => begin().finally(givePlace)) : begin();
+    const asked = lookup.finally(() => pending.delete(keyHash));
+    pending.set(keyHash, asked);
+    return asked;
+  }
+
+  /** The same within the bounds that strangers have: some more may wait for a moment. Throws OVERLOADED. */
+  async function askForStranger(keyHash: string, metadata: Call['metadata']): Promise<Caller> {
+    return ask(keyHash, metadata, pending.has(keyHash) ? undefined : takePlace());
+  }
+
+  function takePlace(): Promise<void> {
+    if (strangers >= maxLookups) return waitForPlace();
+    strangers++;
+    return Promise.resolve();
+  }
+
+  function waitForPlace(): Promise<void> {
+    if (waiting.size >= WAITING_PER_LOOKUP * maxLookups) throw tooMany();
+    return new Promise((resolve, reject) => {
+      const take = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      const timer = setTimeout(() => {
+        waiting.delete(take);
+        reject(tooMany());
+      }, LONGEST_WAIT_MS);
+      waiting.add(take);
+    });
+  }
+
+  function givePlace(): void {
+    const [next] = waiting;
+    if (!next) {
+      strangers--;
+      return;
+    }
+    waiting.delete(next);
+    next();
+  }
+
+  function tooMany(): GatewayError {
+    metrics.keyLookups.inc({ result: 'refused' });
+    const message = `${maxLookups} unknown keys are being looked up already`;
+    return new GatewayError('OVERLOADED', message, { isRefusal: true });
   }
 
   return {
-    /** Throws UNAUTHENTICATED, KEY_REVOKED or KEY_EXPIRED for a bad key, and UNAVAILABLE when nobody can say. */
+    /**
+     * Who has a key that somebody else has vouched for: a stream ticket, or a request that it opened. Throws
+     * UNAUTHENTICATED, KEY_REVOKED or KEY_EXPIRED for a bad key, and UNAVAILABLE when nobody can say.
+     */
     resolveHash(keyHash: string, metadata: Call['metadata'] = {}): Caller | Promise<Caller> {
-      return remembered(keyHash) ?? ask(keyHash, metadata);
-    },
-
-    /** The same for a key as it was presented: one that we cannot have made is refused without a lookup. */
-    resolve(token: string, keyHash: string, metadata: Call['metadata']): Caller | Promise<Caller> {
       const caller = remembered(keyHash);
       if (caller) return caller;
+      throwIfRefused(keyHash);
+      return ask(keyHash, metadata);
+    },
+
+    /** The same for a key that is good, or was an hour ago; undefined for any other. */
+    resolveKnown(keyHash: string, metadata: Call['metadata']): Caller | Promise<Caller> | undefined {
+      const caller = remembered(keyHash);
+      if (caller) return caller;
+      return recent.has(keyHash) ? ask(keyHash, metadata) : undefined;
+    },
+
+    /**
+     * The same for any other, as it was presented: one that we cannot have made is refused without a lookup. Throws
+     * OVERLOADED while there are too many lookups.
+     */
+    resolve(token: string, keyHash: string, metadata: Call['metadata']): Promise<Caller> {
+      throwIfRefused(keyHash);
       if (tokenChecksum(token, KEY_PREFIX) === 'invalid') {
         metrics.keyLookups.inc({ result: 'checksum' });
         throw refused('');
       }
-      return ask(keyHash, metadata);
+      return askForStranger(keyHash, metadata);
     },
 
     /** Remembers, for as long as the key is remembered, how much of its quota is used. */
@@ -112,6 +192,7 @@ export function createApiKeys({ orchestrator, metrics, ttlMs, maxEntries, lookup
     /** Forgets a key that the orchestrator has refused after all. */
     forget(keyHash: string): void {
       callers.delete(keyHash);
+      recent.delete(keyHash);
     },
   };
 }

@@ -1,20 +1,20 @@
+import type { ApiKeys } from '../access/api-keys.ts';
 import { hashToken, keyInQuery, readBearerToken, refuseKeyInQuery, unauthenticated } from '../access/bearer.ts';
+import type { RefusedCredentials } from '../access/refused-credentials.ts';
 import { type StreamTickets, TICKET_PREFIX } from '../access/stream-tickets.ts';
-import type { Call, Caller, Middleware, RequestContext } from '../context.ts';
+import type { Caller, Middleware, RequestContext } from '../context.ts';
 import { type OpenApi, readAccess } from '../contract.ts';
-import { GatewayError } from '../errors.ts';
+import { GatewayError, toGatewayError } from '../errors.ts';
+import type { Metrics } from '../metrics.ts';
 import { rateLimitHeaders } from '../wire/quota.ts';
 
 export interface AuthenticateParts {
   readonly isStaticToken: (tokenHash: string) => boolean;
   /** Undefined while API keys are not enabled. */
-  readonly apiKeys:
-    | {
-        resolve(token: string, keyHash: string, metadata: Call['metadata']): Caller | Promise<Caller>;
-        resolveHash(keyHash: string, metadata: Call['metadata']): Caller | Promise<Caller>;
-      }
-    | undefined;
+  readonly apiKeys: Pick<ApiKeys, 'resolve' | 'resolveKnown' | 'resolveHash'> | undefined;
   readonly tickets: Pick<StreamTickets, 'redeem'>;
+  readonly refusedCredentials: RefusedCredentials;
+  readonly metrics: Pick<Metrics, 'keyLookups'>;
 }
 
 /** Who has a static token. */
@@ -24,12 +24,13 @@ type Authenticate = (c: RequestContext) => Caller | Promise<Caller>;
 
 /**
  * The middleware that learns who is calling each operation, and lets every upstream call say so (`ff-principal`). What
- * credential an operation takes, and whether it is for read-only keys, is what openapi.yaml says of it. Strangers get 401,
- * and nothing else.
+ * credential an operation takes, and whether it is for read-only keys, is what openapi.yaml says of it. Strangers get 401
+ * and nothing else, until their network has had too many: then 429, without a look at what they send. The static token and
+ * keys that are known to be good are not asked where they come from.
  */
 export function createAuthenticate(
   document: OpenApi,
-  { isStaticToken, apiKeys, tickets }: AuthenticateParts,
+  { isStaticToken, apiKeys, tickets, refusedCredentials, metrics }: AuthenticateParts,
 ): (operationId: string) => Middleware {
   const accesses = readAccess(document);
 
@@ -37,8 +38,36 @@ export function createAuthenticate(
     const token = readBearerToken(c.env.incoming.headers.authorization);
     const tokenHash = hashToken(token);
     if (isStaticToken(tokenHash)) return ADMIN;
-    if (!apiKeys) throw unauthenticated('the credential is not valid');
-    return apiKeys.resolve(token, tokenHash, c.env.facts.call.metadata);
+    const known = apiKeys?.resolveKnown(tokenHash, c.env.facts.call.metadata);
+    return known ?? authenticateStranger(c, token, tokenHash);
+  }
+
+  async function authenticateStranger(c: RequestContext, token: string, tokenHash: string): Promise<Caller> {
+    admitStranger(c);
+    const release = refusedCredentials.hold(c.env.facts.client, tokenHash);
+    try {
+      if (!apiKeys) throw unauthenticated('the credential is not valid');
+      return await apiKeys.resolve(token, tokenHash, c.env.facts.call.metadata);
+    } catch (error) {
+      countRefusal(c, error);
+      throw error;
+    } finally {
+      release();
+    }
+  }
+
+  /** Throws RATE_LIMITED while the client's network has had its share of refusals. */
+  function admitStranger(c: RequestContext): void {
+    try {
+      refusedCredentials.admit(c.env.facts.client);
+    } catch (error) {
+      metrics.keyLookups.inc({ result: 'limited' });
+      throw error;
+    }
+  }
+
+  function countRefusal(c: RequestContext, error: unknown): void {
+    if (toGatewayError(error).status === 401) refusedCredentials.count(c.env.facts.client);
   }
 
   /** A browser's EventSource cannot send a header: it opens an event stream with a ticket. */
@@ -48,11 +77,22 @@ export function createAuthenticate(
       throw new GatewayError('INVALID_ARGUMENT', 'send the Authorization header or a ticket, not both');
     }
     if (!ticket.startsWith(TICKET_PREFIX) || isStaticToken(hashToken(ticket))) throw keyInQuery();
-    const caller = tickets.redeem(ticket, c.req.param('id')!);
+    const caller = redeem(c, ticket);
     if (caller.keyHash === undefined) return caller;
     const owner = await apiKeys?.resolveHash(caller.keyHash, c.env.facts.call.metadata);
     if (!owner || owner.principal !== caller.principal) throw unauthenticated('the stream ticket is not valid');
     return owner;
+  }
+
+  /** To check a ticket costs no lookup, so that a good one is good from everywhere. */
+  function redeem(c: RequestContext, ticket: string): Caller {
+    try {
+      return tickets.redeem(ticket, c.req.param('id')!);
+    } catch (error) {
+      admitStranger(c);
+      countRefusal(c, error);
+      throw error;
+    }
   }
 
   function authenticateEither(c: RequestContext): Caller | Promise<Caller> {

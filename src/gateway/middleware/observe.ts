@@ -2,12 +2,10 @@ import type { ServerResponse } from 'node:http';
 import { type Log, withoutRedaction } from '../../shared/log.ts';
 import type { Frame, Lifecycle, RequestContext } from '../context.ts';
 import type { Metrics } from '../metrics.ts';
+import { PROBE_PATHS } from '../probe-paths.ts';
 import { endRequestSpan } from './request-span.ts';
 
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
-/** Asked every few seconds by machines: logged only when somebody looks closely. */
-const QUIET = new Set(['/v1/healthz', '/v1/readyz', '/metrics']);
-
 /** Of a request whose trace nobody can look up. */
 const NO_EXEMPLAR = {};
 
@@ -29,7 +27,7 @@ export function createObserve({ metrics, log, lifecycle }: ObserveParts): Frame 
   const lines = withoutRedaction(log);
 
   function record(summary: Summary, answer: ServerResponse, startedAt: number) {
-    const { method, route, streamed, waited, broken, spanId, fields } = summary;
+    const { method, route, streamed, waited, broken, spanId, quiet, fields } = summary;
     metrics.open.requests--;
     // A stream is over when its reader leaves: neither its end nor its lifetime says anything about the gateway.
     const answered = answer.writableFinished || streamed;
@@ -38,7 +36,7 @@ export function createObserve({ metrics, log, lifecycle }: ObserveParts): Frame 
     endSpan(summary, status);
     metrics.requests.inc({ method, path: route, status });
     if (!streamed && !waited) measure({ method, path: route }, durationMs / 1000, summary.exemplar);
-    lines[QUIET.has(route) ? 'debug' : 'info'](
+    lines[quiet ? 'debug' : 'info'](
       { ...fields, span_id: spanId, method, route, status, duration_ms: Math.round(durationMs * 1000) / 1000 },
       'request',
     );
@@ -76,7 +74,7 @@ function endSpan(summary: Summary, status: number): void {
 
 function summarize(c: RequestContext) {
   const { method = '' } = c.env.incoming;
-  const { route, requestId, call, span } = c.env.facts;
+  const { route, requestId, client, call, span, quiet } = c.env.facts;
   return {
     method: METHODS.has(method) ? method : 'OTHER',
     route,
@@ -86,8 +84,10 @@ function summarize(c: RequestContext) {
     traced: span && { span, incoming: c.env.incoming },
     spanId: span?.spanId,
     exemplar: span?.isRecorded ? { trace_id: span.headers.traceparent.slice(3, 35) } : undefined,
+    quiet: quiet === true || PROBE_PATHS.has(route),
     fields: {
       request_id: requestId,
+      client,
       principal: c.env.facts.caller?.principal,
       key_id: c.env.facts.caller?.keyId,
       trace_id: call.metadata.traceparent?.slice(3, 35),

@@ -1,8 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Span, TraceHeaders, Tracing } from '../../shared/tracing.ts';
+import { PROBE_PATHS } from '../probe-paths.ts';
 
-/** Asked every few seconds by machines: their spans would be most of all that there are. */
-const PROBES = new Set(['/v1/healthz', '/v1/readyz', '/metrics']);
 /** Workflows have such ids. */
 const UUID = /\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?=[/?]|$)/;
 const HOST = /^(\[[0-9a-f:.]{2,45}\]|[\w.-]{1,253})(?::(\d{1,5}))?$/i;
@@ -15,12 +14,12 @@ export interface RequestFacts {
   readonly status: number;
   readonly requestId: string;
   readonly keyId: string | undefined;
-  readonly incoming: Pick<IncomingMessage, 'url' | 'headers' | 'httpVersion'>;
+  readonly incoming: Pick<IncomingMessage, 'url' | 'headers' | 'httpVersion' | 'httpVersionMajor' | 'socket'>;
 }
 
-/** Begins the span of a request, within the caller's if it has one. Undefined for probes. */
+/** Begins the span of a request, within the caller's if it has one. Undefined for probes, or most spans would be theirs. */
 export function startRequestSpan(tracing: Tracing, url: string, caller: TraceHeaders): Span | undefined {
-  return PROBES.has(pathOf(url)) ? undefined : tracing.startSpan('HTTP', 'server', caller);
+  return PROBE_PATHS.has(pathOf(url)) ? undefined : tracing.startSpan('HTTP', 'server', caller);
 }
 
 /**
@@ -30,6 +29,7 @@ export function startRequestSpan(tracing: Tracing, url: string, caller: TraceHea
 export function endRequestSpan(span: Span, { method, route, status, requestId, keyId, incoming }: RequestFacts): void {
   const [, host, port] = HOST.exec(incoming.headers.host ?? '') ?? [];
   const isKnown = route !== 'unmatched';
+  const isHttp2 = incoming.httpVersionMajor === 2;
   const verb = method === 'OTHER' ? 'HTTP' : method;
   span.end({
     name: isKnown ? `${verb} ${route}` : verb,
@@ -37,11 +37,12 @@ export function endRequestSpan(span: Span, { method, route, status, requestId, k
       'http.request.method': method === 'OTHER' ? '_OTHER' : method,
       'http.route': isKnown ? route : undefined,
       'http.response.status_code': status,
-      'url.scheme': 'http',
+      // HTTP/2 is spoken over TLS alone.
+      'url.scheme': isHttp2 || 'encrypted' in incoming.socket ? 'https' : 'http',
       'url.path': isKnown ? route.replace('{id}', UUID.exec(incoming.url ?? '')?.[1] ?? '{id}') : undefined,
       'server.address': host,
       'server.port': port === undefined ? undefined : Number(port),
-      'network.protocol.version': incoming.httpVersion,
+      'network.protocol.version': isHttp2 ? '2' : incoming.httpVersion,
       'foldforge.request_id': requestId,
       'enduser.id': keyId,
     },

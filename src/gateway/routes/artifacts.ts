@@ -3,6 +3,7 @@ import type { Answer, Facts, RequestContext } from '../context.ts';
 import { GatewayError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { ArtifactStore } from '../upstream/artifact-store.ts';
+import type { TransferSlots } from '../upstream/transfer-slots.ts';
 import { contentDisposition, parseArtifactKey } from '../wire/artifact-key.ts';
 import { type ArtifactRecord, artifactHeaders, validators } from '../wire/artifact-record.ts';
 import { isNotModified, isSameVersion } from '../wire/conditions.ts';
@@ -12,6 +13,7 @@ import { transfer } from './transfer.ts';
 interface ArtifactParts {
   readonly records: ArtifactRecords;
   readonly store: ArtifactStore;
+  readonly slots: TransferSlots;
   readonly metrics: Pick<Metrics, 'storeFailures' | 'storeBytes'>;
   /** `redirect`: the client gets the bytes from the store itself. */
   readonly delivery: 'proxy' | 'redirect';
@@ -21,7 +23,9 @@ interface ArtifactParts {
 }
 
 /** Handler of the tag `artifacts`. The store is asked only for keys that this caller's workflow made. */
-export function createArtifactRoutes({ records, store, metrics, delivery, idleMs, logFault }: ArtifactParts) {
+export function createArtifactRoutes(parts: ArtifactParts) {
+  const { records, store, slots, metrics, delivery, idleMs, logFault } = parts;
+
   async function findRecord(c: RequestContext): Promise<ArtifactRecord> {
     const { input, caller, call } = c.env.facts;
     const key = parseArtifactKey(c.env.incoming.url ?? '');
@@ -39,8 +43,10 @@ export function createArtifactRoutes({ records, store, metrics, delivery, idleMs
   async function pass(c: RequestContext, record: ArtifactRecord, range: ByteRange | undefined): Promise<undefined> {
     const { outgoing } = c.env;
     const { key, sizeBytes } = record;
-    const { signal, metadata } = c.env.facts.call;
-    const body = await store.open({ key, range, sizeBytes, signal, metadata });
+    // What the store takes is no work of the gateway's: it has a cap of its own.
+    c.env.facts.endWork?.('waits');
+    c.env.facts.leave?.();
+    const body = await store.open({ key, range, sizeBytes, call: c.env.facts.call });
     outgoing.writeHead(range ? 206 : 200, { ...c.env.facts.headers, ...artifactHeaders(record, range) });
     const onBroken = (error: Error) => {
       metrics.storeFailures.inc({ reason: 'broken' });
@@ -48,7 +54,8 @@ export function createArtifactRoutes({ records, store, metrics, delivery, idleMs
       c.env.facts.brokenBy = fault;
       logFault(fault, c.env.facts);
     };
-    await transfer({ body, outgoing, idleMs, onBroken, onBytes: (count) => metrics.storeBytes.inc(count) });
+    const onBytes = (count: number) => metrics.storeBytes.inc(count);
+    await transfer({ body, outgoing, idleMs, onBroken, onBytes });
     return undefined;
   }
 
@@ -67,7 +74,7 @@ export function createArtifactRoutes({ records, store, metrics, delivery, idleMs
       }
       // The store knows nothing of our ETag, so it could not tell whether a range is still to be kept.
       const isRedirected = delivery === 'redirect' && headers['if-range'] === undefined;
-      return isRedirected ? redirect(record) : pass(c, record, range);
+      return isRedirected ? redirect(record) : slots.hold(c.env.facts.caller.principal, () => pass(c, record, range));
     },
   };
 }

@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto';
 import type { Answer, Lifecycle, RequestContext } from '../context.ts';
 import type { Contract } from '../contract.ts';
-import type { Exposition } from '../metrics.ts';
+import type { Exposition } from '../exposition.ts';
+import type { DependencyChecks, Readiness } from '../upstream/readiness.ts';
 import { matchesEntityTag } from '../wire/entity-tags.ts';
 import { answerJson, answerText } from './answer.ts';
 
@@ -9,7 +10,7 @@ interface HealthParts {
   readonly contract: Contract;
   readonly lifecycle: Lifecycle;
   readonly metrics: Exposition;
-  readonly readiness: { isReady(): Promise<boolean> };
+  readonly readiness: Pick<Readiness, 'isReady' | 'checkNow'>;
 }
 
 /** Handlers of the tag `health`: for probes, scrapers and tools; none needs a credential. */
@@ -22,9 +23,12 @@ export function createHealthRoutes({ contract, lifecycle, metrics, readiness }: 
       return answerJson({ status: 'ok', version: contract.version });
     },
 
-    async getReadiness(): Promise<Answer> {
-      const ready = !lifecycle.draining && (await readiness.isReady()) && !lifecycle.draining;
-      return ready ? answerJson({ status: 'ready' }) : answerJson({ status: 'unavailable' }, 503);
+    async getReadiness(c: RequestContext): Promise<Answer> {
+      if (lifecycle.draining) return answerReadiness(false);
+      if (c.env.facts.input.query.deep !== true)
+        return answerReadiness((await readiness.isReady()) && !lifecycle.draining);
+      const checks = await readiness.checkNow();
+      return answerReadiness(!Object.values(checks).includes('failing') && !lifecycle.draining, checks);
     },
 
     async getMetrics(c: RequestContext): Promise<Answer> {
@@ -41,6 +45,11 @@ export function createHealthRoutes({ contract, lifecycle, metrics, readiness }: 
       return answerOpenapiYaml(c.env.facts.input.headers['if-none-match']);
     },
   };
+}
+
+function answerReadiness(isReady: boolean, checks?: DependencyChecks): Answer {
+  const status = isReady ? 'ready' : 'unavailable';
+  return answerJson({ status, ...(checks && { checks }) }, isReady ? 200 : 503);
 }
 
 /**

@@ -13,33 +13,35 @@ export type LongPolls = ReturnType<typeof createLongPolls>;
 export function createLongPolls({ hub, slots }: { hub: EventHub; slots: StreamSlots }) {
   return {
     /**
-     * Takes a slot, before the workflow is read. Then waits until it is over, `waitMs` have passed, the client has left
-     * or the process shuts down; rejects when the key is refused or the orchestrator stays lost.
+     * Takes a slot, before the workflow is read. Then waits until it is over, which is answered with true, or `waitMs` have
+     * passed, the client has left or the process shuts down: false. Rejects when the key is refused or the orchestrator stays lost.
      */
     begin(c: RequestContext) {
       const { caller, call, input } = c.env.facts;
       const workflowId = input.params.id!;
       const slot = slots.take(caller, c.env.outgoing);
       const mark = hub.mark(workflowId);
-      return (workflow: Workflow, waitMs: number): Promise<void> => {
+      return (workflow: Workflow, waitMs: number): Promise<boolean> => {
         c.env.facts.waiting = true;
+        c.env.facts.endWork?.('waits');
         let stop: () => void;
         let timer: NodeJS.Timeout;
-        return new Promise<void>((resolve, reject) => {
-          timer = setTimeout(resolve, waitMs);
+        return new Promise<boolean>((resolve, reject) => {
+          const giveUp = () => resolve(false);
+          timer = setTimeout(giveUp, waitMs);
           stop = hub.watch(
             { workflowId, cursor: undefined, metadata: call.metadata, changedAtMs: changedAtMs(workflow) },
             {
               write: () => undefined,
               ready: () => undefined,
-              end: (outcome) => ('error' in outcome ? reject(outcome.error) : resolve()),
+              end: (outcome) => ('error' in outcome ? reject(outcome.error) : resolve(true)),
             },
             mark,
             () => NOTHING,
           );
-          call.signal.addEventListener('abort', () => resolve(), { once: true });
-          if (call.signal.aborted) resolve();
-          slot.onEnd((reason) => (reason.kind === 'refused' ? reject(reason.error) : resolve()));
+          call.signal.addEventListener('abort', giveUp, { once: true });
+          if (call.signal.aborted) giveUp();
+          slot.onEnd((reason) => (reason.kind === 'refused' ? reject(reason.error) : giveUp()));
         }).finally(() => {
           clearTimeout(timer);
           stop();

@@ -28,11 +28,14 @@ const POLICY: Readonly<Record<string, string>> = {
   'frame-ancestors': "'none'",
 };
 
+/** Nothing that a page of ours asks a browser for. */
+const PERMISSIONS = 'camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()';
+
 /** Handlers of the tag `pages`: for people with a browser. The files are static; what they show they ask the API for. */
 export function createPageRoutes({ docs, console: app, connectOrigins }: PageParts) {
-  const docsHeaders = securityHeaders(POLICY);
+  const docsHeaders = pageHeaders(POLICY);
   // Pictures and workers that the viewer of structures makes, and files at the object store.
-  const consoleHeaders = securityHeaders({
+  const consoleHeaders = pageHeaders({
     ...POLICY,
     'img-src': "'self' data: blob:",
     'worker-src': "'self' blob:",
@@ -100,13 +103,12 @@ function acceptsGzip(header: string | string[] | undefined): boolean {
   return said !== undefined && !/;\s*q=0(?:\.0{0,3})?$/.test(said);
 }
 
-function securityHeaders(policy: typeof POLICY): Readonly<Record<string, string>> {
+function pageHeaders(policy: typeof POLICY): Readonly<Record<string, string>> {
   return {
     'Content-Security-Policy': Object.entries(policy)
       .map(([directive, sources]) => `${directive} ${sources}`)
       .join('; '),
     'Cross-Origin-Opener-Policy': 'same-origin',
-    'Referrer-Policy': 'no-referrer',
-    'X-Content-Type-Options': 'nosniff',
+    'Permissions-Policy': PERMISSIONS,
   };
 }

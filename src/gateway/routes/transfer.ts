@@ -25,7 +25,8 @@ interface Transfer {
 
 /**
  * Passes a file on with backpressure and constant memory. Settles when it is over, however it ended; a file that is not
- * whole destroys the connection to the client, so that this is always noticed.
+ * whole destroys the connection to the client, so that this is always noticed. When the client leaves, or is cut off because it
+ * takes nothing, the connection to the sender is closed.
  */
 export async function transfer({ body, outgoing, idleMs, onBroken, onBytes }: Transfer): Promise<void> {
   outgoing.setMaxListeners(LISTENERS);

@@ -13,12 +13,13 @@ import { sharedAuthority } from './http2/backends.ts';
 import { createChannel } from './http2/channel.ts';
 import type { StreamSource } from './http2/stream-source.ts';
 import { isRepeatable } from './repeatable.ts';
+import { createRetryBudget } from './retry-budget.ts';
 import type { TransportOptions, UpstreamTransport } from './transport.ts';
 
 /** What a server may send on one stream before it is read. */
 const STREAM_WINDOW_BYTES = 1024 * 1024;
 const MAX_CONNECTIONS = 1_000;
-/** Bound of the question whether a server is well that had been left out. */
+/** Bound of the question whether a server is well that is left out. */
 const TRIAL_MS = 3_000;
 const NEVER = new AbortController().signal;
 
@@ -28,10 +29,11 @@ type Method = Call[0] | Parameters<Transport['stream']>[0];
 /**
  * gRPC over our own HTTP/2 client, for unary and server-streaming methods: the calls of one turn of the event loop leave in
  * one write, and what is the same for each call is encoded once. Of several servers, each gets the same share; a call that
- * may be repeated is made once more at another server when the first one says UNAVAILABLE, or is lost.
+ * may be repeated is made once more at another server when the first one says UNAVAILABLE, or is lost, as far as the budget
+ * of retries goes. No call is ever at two servers at the same time.
  */
 export function createDirectTransport(options: TransportOptions): UpstreamTransport {
-  const { endpoint, readMaxBytes, observer } = options;
+  const { endpoint, readMaxBytes, observer, retries = createRetryBudget() } = options;
   const endpoints = readEndpoints(endpoint);
   const channel = createChannel({
     ...options,
@@ -45,11 +47,11 @@ export function createDirectTransport(options: TransportOptions): UpstreamTransp
 
   function prepare(source: StreamSource, method: Method, call: Call, again?: CallParts['again']): CallParts {
     const [, signal, timeoutMs, metadata, input] = call;
-    if (timeoutMs !== undefined && timeoutMs <= 0) {
+    if (timeoutMs !== undefined && timeoutMs < 1) {
       throw new ConnectError('the operation timed out', Code.DeadlineExceeded);
     }
     const header = headers.encode(method, timeoutMs, metadata);
-    return { source, header, body: encodeMessage(method.input, input), signal, timeoutMs, again };
+    return { source, header, body: encodeMessage(method.input, input), signal, timeoutMs, retries, again };
   }
 
   /** How the call is made again, if it may be. Only its first failure asks. */
@@ -59,7 +61,7 @@ export function createDirectTransport(options: TransportOptions): UpstreamTransp
       if (signal.aborted || (timeLeftMs !== undefined && timeLeftMs < 1)) return undefined;
       if (!isRepeatable(method, input) || fromGrpc(error, signal).code !== 'UNAVAILABLE') return undefined;
       const source = target.elsewhere();
-      if (!source) return undefined;
+      if (!source || !retries.take()) return undefined;
       observer?.onRetry(method.name);
       const later = call.with(2, timeLeftMs) as Call;
       return prepare(source, method, spans ? (later.with(3, spans.again(error)) as Call) : later);
@@ -68,6 +70,7 @@ export function createDirectTransport(options: TransportOptions): UpstreamTransp
 
   function over(source: StreamSource, mayRepeat = false): Pick<UpstreamTransport, 'unary' | 'unaryBytes' | 'stream'> {
     const make = (call: Call, spans?: CallSpans) => {
+      retries.deposit();
       const again = mayRepeat && channel.hasChoice() ? repeat(call[0], call, spans) : undefined;
       return callUnary(prepare(source, call[0], call, again), readMaxBytes);
     };
@@ -94,6 +97,7 @@ export function createDirectTransport(options: TransportOptions): UpstreamTransp
         const spans = startSpans?.(method, call[3]);
         const single = (spans ? call.with(3, spans.metadata) : call).with(4, first.value) as never;
         const again = mayRepeat && channel.hasChoice() ? repeat(method, single, spans) : undefined;
+        retries.deposit();
         const opening = callStreaming(prepare(source, method, single, again), readMaxBytes);
         const { header, messages, trailer } = await (spans ? spans.open(opening) : opening);
         return {

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createTurnstile, type Turnstile } from '../../shared/turnstile.ts';
 import type { Metrics } from '../metrics.ts';
 import type { State } from '../wire/workflow-json.ts';
 import type { Follow } from './follow-events.ts';
@@ -18,6 +19,8 @@ import {
 
 /** Silence after which a stream that has brought something has brought all that was stored, in milliseconds. */
 const LIVE_AFTER_MS = 1_000;
+/** Stored events that are passed on in one turn of the event loop. */
+const REPLAYED_AT_ONCE = 32;
 
 /** What a watcher wants. Whether it may see the workflow was asked before: streams are shared among all callers. */
 export interface Watch {
@@ -44,6 +47,8 @@ export type EventHub = ReturnType<typeof createEventHub>;
 export function createEventHub(
   follow: (request: Pick<Follow, 'workflowId' | 'cursor' | 'metadata' | 'signal'>) => AsyncGenerator<Frame, State>,
   metrics: Pick<Metrics, 'upstreamStreams'>,
+  // Of its own: requests must not stand behind thousands of replays that one client has asked for.
+  turnstile: Turnstile = createTurnstile(),
 ) {
   /** The open streams of each workflow, the oldest first: one, and those that are still catching up with it. */
   const workflows = new Map<string, Set<SharedStream>>();
@@ -58,6 +63,7 @@ export function createEventHub(
         deliver(stream, next.value);
         changeOver(stream, watch.workflowId);
         await keepPace(stream, watch);
+        if (!stream.live && stream.frames % REPLAYED_AT_ONCE === 0) await turnstile.wait(Number.POSITIVE_INFINITY);
         if (stream.abort.signal.aborted) return;
       }
     } catch (error) {

@@ -17,7 +17,11 @@ const PASSING: ReadonlySet<ErrorCode> = new Set([
 /** How long a stream must live for its next fault to be a new one. */
 const STABLE_MS = 1_000;
 const FIRST_BACKOFF_MS = 100;
-const LAST_BACKOFF_MS = 2_000;
+/** With the second in which a sick orchestrator is tried out again: watchers are back within 2 s of it. */
+const LAST_BACKOFF_MS = 800;
+/** From one that is there, and says that it can do no more, or that something went wrong: thousands of streams ask. */
+const REFUSED_BACKOFF_MS = 10_000;
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(['OVERLOADED', 'INTERNAL', 'CONFLICT']);
 
 export interface Follow {
   readonly workflowId: string;
@@ -44,6 +48,7 @@ export async function* followEvents(
   let wasFinal = false;
   for (;;) {
     let openedAt: number | undefined;
+    let mostMs = LAST_BACKOFF_MS;
     try {
       // After a loss: a stream may stay silent for hours, so it cannot tell whether the orchestrator is back.
       if (lostAt !== undefined) await readState();
@@ -71,6 +76,7 @@ export async function* followEvents(
     } catch (thrown) {
       const error = toGatewayError(thrown);
       if (!PASSING.has(error.code)) throw error;
+      if (REFUSALS.has(error.code)) mostMs = REFUSED_BACKOFF_MS;
       if (openedAt !== undefined && performance.now() - openedAt > STABLE_MS) {
         lostAt = undefined;
         backoffMs = FIRST_BACKOFF_MS;
@@ -81,7 +87,7 @@ export async function* followEvents(
       }
     }
     await sleep(backoffMs * (0.5 + Math.random() / 2), undefined, { signal, ref: false });
-    backoffMs = Math.min(backoffMs * 2, LAST_BACKOFF_MS);
+    backoffMs = Math.min(backoffMs * 2, mostMs);
   }
 
   async function readState(): Promise<JobState> {

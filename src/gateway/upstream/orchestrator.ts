@@ -1,3 +1,4 @@
+import type { SecureContext } from 'node:tls';
 import type { DescMessage, DescMethodUnary, MessageInitShape } from '@bufbuild/protobuf';
 import { type CallOptions, createClient } from '@connectrpc/connect';
 import { OrchestratorService, type WorkflowEvent } from '../../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
@@ -8,7 +9,8 @@ import { GatewayError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import { checkEach } from './check-each.ts';
 import { fromGrpc } from './grpc-errors.ts';
-import { createStandings } from './http2/standing.ts';
+import { createStandings, type Standings } from './http2/standing.ts';
+import { createRetryBudget } from './retry-budget.ts';
 import { createTransport, type TransportName, type TransportObserver, type UpstreamTransport } from './transport.ts';
 
 /** Larger answers are UPSTREAM_RESPONSE_TOO_LARGE: a page of 100 workflows with all their sequences fits in. */
@@ -22,6 +24,9 @@ interface OrchestratorParts {
   /** Time between two questions for the addresses of names that are in use. */
   readonly resolveMs: number;
   readonly observer: TransportObserver;
+  readonly standings?: Standings | undefined;
+  /** As TransportOptions have it. */
+  readonly secureContext?: (() => SecureContext) | undefined;
   /** Undefined: calls have no spans. */
   readonly tracing?: Tracing | undefined;
   readonly metrics: Pick<Metrics, 'upstreamDuration'>;
@@ -35,14 +40,20 @@ export type Orchestrator = Awaited<ReturnType<typeof createOrchestrator>>;
  * watchers never starve unary calls of HTTP/2 streams.
  */
 export async function createOrchestrator({ transport, observer, metrics, ...parts }: OrchestratorParts) {
-  const options = { ...parts, readMaxBytes: READ_MAX_BYTES, standings: createStandings() };
+  const { onRetry, onRetryRefused, onLeftOut, onBack } = observer;
+  const options = {
+    ...parts,
+    readMaxBytes: READ_MAX_BYTES,
+    standings: parts.standings ?? createStandings(),
+    retries: createRetryBudget({ onRefused: onRetryRefused }),
+  };
   const call = createCall(metrics);
   const unaryTransport = await createTransport(transport, { ...options, observer });
   // Its addresses are those of the other one: they would be counted and told of twice.
-  const { onRetry, onLeftOut, onBack } = observer;
   const ignore = () => {};
   const streamObserver: TransportObserver = {
     onRetry,
+    onRetryRefused,
     onLeftOut,
     onBack,
     onCounts: ignore,
@@ -69,7 +80,8 @@ export async function createOrchestrator({ transport, observer, metrics, ...part
     /** The best answer of all servers that are connected. */
     checkHealth: call('Check', (request: Parameters<typeof health.check>[0], options?: CallOptions) => {
       const servers = unaryTransport.each?.() ?? [];
-      return servers.length > 1 ? checkEach(servers, request, options) : health.check(request, options);
+      // Past the circuit breakers: what the servers say for themselves neither opens nor closes them.
+      return servers.length > 0 ? checkEach(servers, request, options) : health.check(request, options);
     }),
 
     /** Calls that are answered with the bytes of the message. */

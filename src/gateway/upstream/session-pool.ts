@@ -1,5 +1,6 @@
 import type { ClientHttp2Stream, ClientSessionOptions, Http2Session } from 'node:http2';
 import type { SocketConstructorOpts } from 'node:net';
+import type { ConnectionOptions, SecureContext } from 'node:tls';
 import { Http2SessionManager, type Http2SessionOptions } from '@connectrpc/connect-node';
 
 /** Streams on one connection, unless the server takes fewer: what it should allow at least (RFC 9113, section 6.5.2). */
@@ -10,7 +11,12 @@ const SETTINGS_WAIT_MS = 1_000;
  * noticed within 25 s. HTTP/2's own pings would do the same, but many gRPC servers hang up on more than one in 5 minutes.
  * node:http2 hands this to node:net; over TLS it has no effect.
  */
-const SOCKET_OPTIONS: ClientSessionOptions & SocketConstructorOpts = { keepAlive: true, keepAliveInitialDelay: 15_000 };
+const SOCKET_OPTIONS: ClientSessionOptions & SocketConstructorOpts & ConnectionOptions = {
+  keepAlive: true,
+  keepAliveInitialDelay: 15_000,
+  // Also when the environment says otherwise.
+  rejectUnauthorized: true,
+};
 
 type Request = Parameters<Http2SessionManager['request']>;
 
@@ -28,12 +34,21 @@ interface Member {
  * As many HTTP/2 connections as the open streams need. Node keeps a stream that is over the server's limit waiting, for
  * as long as the others live; here it goes to another connection. For connect's transports, as their session manager.
  */
-export function createSessionPool(endpoint: string, options: Http2SessionOptions, ca?: string) {
+export function createSessionPool(endpoint: string, options: Http2SessionOptions, secureContext?: () => SecureContext) {
   const members = new Set<Member>();
   const sessions = new WeakSet<Http2Session>();
+  const connectionOptions = secureContext
+    ? {
+        ...SOCKET_OPTIONS,
+        // Read with each connection.
+        get secureContext() {
+          return secureContext();
+        },
+      }
+    : SOCKET_OPTIONS;
 
   function addMember(): Member {
-    const manager = new Http2SessionManager(endpoint, options, { ...SOCKET_OPTIONS, ...(ca !== undefined && { ca }) });
+    const manager = new Http2SessionManager(endpoint, options, connectionOptions);
     const member: Member = { manager, open: 0, limit: STREAMS_PER_CONNECTION, opening: undefined, leaving: false };
     members.add(member);
     return member;

@@ -15,9 +15,9 @@ export function createSessionTransport({
   endpoint,
   keepaliveMs,
   readMaxBytes,
-  ca,
+  secureContext,
 }: TransportOptions): UpstreamTransport {
-  const sessions = createSessionPool(endpoint, { pingIntervalMs: keepaliveMs }, ca);
+  const sessions = createSessionPool(endpoint, { pingIntervalMs: keepaliveMs }, secureContext);
   const stock = createGrpcTransport({
     baseUrl: endpoint,
     sessionManager: sessions,

@@ -4,8 +4,13 @@ import { createSessionPool } from './session-pool.ts';
 import type { TransportOptions, UpstreamTransport } from './transport.ts';
 
 /** connect-node's own gRPC transport, over connections of the pool. */
-export function createStockTransport({ endpoint, keepaliveMs, readMaxBytes, ca }: TransportOptions): UpstreamTransport {
-  const sessionManager = createSessionPool(endpoint, { pingIntervalMs: keepaliveMs }, ca);
+export function createStockTransport({
+  endpoint,
+  keepaliveMs,
+  readMaxBytes,
+  secureContext,
+}: TransportOptions): UpstreamTransport {
+  const sessionManager = createSessionPool(endpoint, { pingIntervalMs: keepaliveMs }, secureContext);
   const stock = createGrpcTransport({ baseUrl: endpoint, sessionManager, readMaxBytes, acceptCompression: [] });
   return {
     ...stock,

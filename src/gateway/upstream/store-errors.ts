@@ -1,7 +1,23 @@
 import { GatewayError } from '../errors.ts';
+import type { Outcome } from './circuit-breaker.ts';
 
-/** How a transfer can fail on the side of the store; `broken` and `mismatch` are not the store's own words. */
-export type StoreFailure = 'unreachable' | 'slow' | 'denied' | 'missing' | 'failed' | 'refused' | 'mismatch' | 'broken';
+/**
+ * How a transfer can fail on the side of the store; `broken` and `mismatch` are not the store's own words, and of
+ * `circuit_open` it has not heard.
+ */
+export type StoreFailure =
+  | 'unreachable'
+  | 'slow'
+  | 'denied'
+  | 'missing'
+  | 'failed'
+  | 'refused'
+  | 'mismatch'
+  | 'broken'
+  | 'circuit_open';
+
+/** Failures of the store as a whole. All others are answers about one object, or about our settings. */
+const OF_THE_WHOLE: ReadonlySet<StoreFailure> = new Set(['unreachable', 'slow', 'failed']);
 
 // What Node and the SDK call a store that cannot be connected to.
 const UNREACHABLE =
@@ -22,6 +38,25 @@ export function isWorthAnother(thrown: unknown): boolean {
   return kindOf(error) === 'failed' && error.$metadata?.httpStatusCode !== 429;
 }
 
+/** What a call that threw says of the store as a whole. */
+export function outcomeOf(thrown: unknown, signal: AbortSignal): Outcome {
+  if (signal.aborted) return 'unknown';
+  const error = thrown as StoreError;
+  if (OF_THE_WHOLE.has(kindOf(error))) return 'bad';
+  // Without a status it is no answer: this process has no file descriptor left, or something else listens there.
+  return error.$metadata?.httpStatusCode === undefined ? 'unknown' : 'good';
+}
+
+/**
+ * Whether the store would give a file, to judge by what it says to a question for one that nobody has stored. Without
+ * the permission to list, which the gateway does not need, some stores say that it is denied rather than missing.
+ */
+export function wouldServe(thrown: unknown): boolean {
+  const error = thrown as StoreError;
+  const kind = kindOf(error);
+  return (kind === 'missing' && error.name !== 'NoSuchBucket') || (kind === 'denied' && error.name === 'AccessDenied');
+}
+
 /**
  * A failed call to the store. Its own words (bucket names, keys) are for the log: STORE_UNAVAILABLE may be repeated,
  * STORE_ERROR is for the operator to mend, and DEADLINE_EXCEEDED is a store that took too long.
@@ -34,6 +69,7 @@ export function fromStore(
   const error = thrown as StoreError;
   const cause = { cause: thrown };
   if (signal.aborted) return new GatewayError('CLIENT_CLOSED_REQUEST', 'the client went away', cause);
+  if (thrown instanceof GatewayError) return thrown;
   const kind = kindOf(error);
   onFailure(kind);
   const message = `the object store: ${kind}: ${error.name}: ${error.message}`;

@@ -1,8 +1,10 @@
+import type { SecureContext } from 'node:tls';
 import type { Transport } from '@connectrpc/connect';
 import type { Tracing } from '../../shared/tracing.ts';
 import { createCallSpans } from './call-spans.ts';
 import type { AddressObserver } from './http2/backends.ts';
 import type { Standings } from './http2/standing.ts';
+import type { RetryBudget } from './retry-budget.ts';
 
 /** A connect Transport that can also hand out an answer as it came. */
 export interface UpstreamTransport extends Transport {
@@ -16,6 +18,8 @@ export interface UpstreamTransport extends Transport {
 export interface TransportObserver extends AddressObserver {
   /** A call is made once more, at another address. */
   onRetry(method: string): void;
+  /** One is not, because there have been too many of them. */
+  onRetryRefused(): void;
 }
 
 export interface TransportOptions {
@@ -24,12 +28,17 @@ export interface TransportOptions {
   readonly keepaliveMs: number;
   /** Larger answers fail with RESOURCE_EXHAUSTED. */
   readonly readMaxBytes: number;
-  /** PEM of the authorities that the server's certificate may be from; undefined: the usual ones. */
-  readonly ca?: string | undefined;
+  /**
+   * The authorities that the server's certificate may be from, and a certificate of ours, asked with each connection;
+   * undefined: the usual authorities.
+   */
+  readonly secureContext?: (() => SecureContext) | undefined;
   /** Time between two questions for the addresses of names that are in use. */
   readonly resolveMs?: number | undefined;
   /** Shared with other transports to the same servers. */
   readonly standings?: Standings | undefined;
+  /** Shared, too. `direct` makes calls again as far as it goes. */
+  readonly retries?: RetryBudget | undefined;
   readonly observer?: TransportObserver | undefined;
   /** Undefined: calls have no spans. */
   readonly tracing?: Tracing | undefined;

@@ -1,6 +1,7 @@
 import type { JsonObject, JsonValue, MessageInitShape } from '@bufbuild/protobuf';
 import type { WorkflowSpecSchema } from '../../gen/foldforge/orchestrator/v1/orchestrator_pb.ts';
 import { GatewayError } from '../errors.ts';
+import { jsonPointer } from './json-pointer.ts';
 
 /** A WorkflowSpec as openapi.yaml has it. */
 export interface WorkflowSpecJson {
@@ -26,9 +27,9 @@ interface StepSpecJson {
 /** A google.protobuf.Struct spends three messages on each level, and decoders stop at 100. */
 const MAX_PARAMS_DEPTH = 32;
 
-/** The validated JSON of a spec as a protobuf message. Throws INVALID_ARGUMENT for params that protobuf cannot carry. */
+/** The validated JSON of a spec as a protobuf message. Throws INVALID_ARGUMENT for params too deep for protobuf. */
 export function workflowSpecFromJson(spec: WorkflowSpecJson): MessageInitShape<typeof WorkflowSpecSchema> {
-  for (const [index, { params }] of spec.steps.entries()) checkParams(params, ['steps', index, 'params'], 0);
+  for (const [index, { params }] of spec.steps.entries()) checkDepth(params, ['steps', index, 'params'], 0);
   return { name: spec.name, steps: spec.steps.map(stepFromJson), labels: { ...spec.labels } };
 }
 
@@ -51,23 +52,20 @@ function stepFromJson({ id, tool, depends_on, params, resources }: StepSpecJson)
 }
 
 /** `place` are the names and indices that lead to the value, of which a pointer is made only for a fault. */
-function checkParams(value: JsonValue | undefined, place: (string | number)[], depth: number): void {
-  if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY) {
-    throw badParams(place, 'is larger than any number can be');
-  }
+function checkDepth(value: JsonValue | undefined, place: (string | number)[], depth: number): void {
   if (typeof value !== 'object' || value === null) return;
-  if (depth === MAX_PARAMS_DEPTH) throw badParams(place, `is nested deeper than ${MAX_PARAMS_DEPTH} levels`);
-  // A protobuf map in JavaScript is an object, in which this name would be lost without a word.
-  if (Object.hasOwn(value, '__proto__')) throw badParams(place, 'must not have a member named __proto__');
-  for (const [name, member] of Object.entries(value)) {
+  if (depth === MAX_PARAMS_DEPTH) throw tooDeep(place);
+  for (const name of Array.isArray(value) ? value.keys() : Object.keys(value)) {
+    const member = (value as Record<string | number, JsonValue>)[name];
+    if (typeof member !== 'object' || member === null) continue;
     place.push(name);
-    checkParams(member, place, depth + 1);
+    checkDepth(member, place, depth + 1);
     place.pop();
   }
 }
 
-function badParams(place: readonly (string | number)[], message: string): GatewayError {
-  const parts = place.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`);
-  const pointer = parts.join('');
+function tooDeep(place: readonly (string | number)[]): GatewayError {
+  const pointer = jsonPointer(place);
+  const message = `is nested deeper than ${MAX_PARAMS_DEPTH} levels`;
   return new GatewayError('INVALID_ARGUMENT', `${pointer} ${message}`, { faults: [{ pointer, message }] });
 }

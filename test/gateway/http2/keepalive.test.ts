@@ -50,6 +50,23 @@ describe('the keepalive, asked to probe,', () => {
     keepalive.close();
   });
 
+  it('asks again soon when something has come since the last answer', (test) => {
+    const { keepalive, silences, tick, pings } = startSilent(test);
+    keepalive.probe(performance.now());
+    tick(10);
+    keepalive.onRead();
+    tick(10);
+    keepalive.probe(performance.now());
+    assert.equal(pings(), 1, 'nothing but the answer has come');
+    keepalive.onRead();
+    tick(10);
+    keepalive.probe(performance.now());
+    assert.equal(pings(), 2);
+    tick(PROBE_ANSWER_MS);
+    assert.deepEqual(silences, [PROBE_ANSWER_MS]);
+    keepalive.close();
+  });
+
   it('does not ask a server that is talking, nor one that it has just asked', (test) => {
     const { keepalive, tick, pings } = startSilent(test);
     keepalive.onRead();

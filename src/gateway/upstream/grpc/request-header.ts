@@ -5,6 +5,8 @@ import { encodedLength, encodeFields, writeField } from '../http2/hpack/encoder.
 /** The largest number that grpc-timeout has room for: 8 digits. */
 const MAX_TIMEOUT = 99_999_999;
 
+const TIMEOUT_FIELD = 'grpc-timeout';
+
 type Metadata = Parameters<Transport['unary']>[3];
 
 /**
@@ -37,7 +39,8 @@ export function createRequestHeaders(endpoint: URL, authority: string | undefine
     encode(method: DescMethod, timeoutMs: number | undefined, metadata: Metadata): Buffer {
       const prefix = prefixOf(method);
       const fields = listFields(metadata);
-      if (timeoutMs !== undefined) fields.push('grpc-timeout', formatTimeout(timeoutMs));
+      // Last, for withTimeLeft.
+      if (timeoutMs !== undefined) fields.push(TIMEOUT_FIELD, formatTimeout(timeoutMs));
       let length = prefix.length;
       for (let at = 0; at < fields.length; at += 2) length += encodedLength(fields[at]!, fields[at + 1]!);
       const block = Buffer.allocUnsafe(length);
@@ -46,6 +49,12 @@ export function createRequestHeaders(endpoint: URL, authority: string | undefine
       return block;
     },
   };
+}
+
+/** The same block, whose last field is a `grpc-timeout` of `timeoutMs`, with `timeLeftMs` in its place. */
+export function withTimeLeft(block: Buffer, timeoutMs: number, timeLeftMs: number): Buffer {
+  const before = block.length - encodedLength(TIMEOUT_FIELD, formatTimeout(timeoutMs));
+  return Buffer.concat([block.subarray(0, before), encodeFields([[TIMEOUT_FIELD, formatTimeout(timeLeftMs)]])]);
 }
 
 /** Names and values in turn. An object is taken as it is, with its names in lower case: to make Headers of it costs more. */

@@ -27,9 +27,14 @@ export function fromStreamError(error: StreamError): ConnectError {
 
 /** What an error tells of who gave it: a server that cannot be used, one that can, or nothing. */
 export function verdictOn(error: ConnectError): Verdict {
-  if (error.code === Code.DeadlineExceeded) return error.metadata.has('grpc-status') ? 'bad' : 'late';
+  // Also in the server's own words: how much time there was is the caller's doing.
+  if (error.code === Code.DeadlineExceeded) return 'late';
   // Also of something between it and us, in its place: gRPC over HTTP/2, "HTTP to gRPC Status Code Mapping".
   const isAnswer = !(error.cause instanceof StreamError);
+  if (error.cause instanceof StreamError) {
+    if (error.cause.code === ERROR_CODES.INTERNAL_ERROR) return 'bad';
+    if (error.cause.code === ERROR_CODES.REFUSED_STREAM) return 'refused';
+  }
   if (error.code === Code.Unavailable) return isAnswer ? 'bad' : 'unknown';
   return isAnswer && error.code !== Code.Canceled ? 'good' : 'unknown';
 }

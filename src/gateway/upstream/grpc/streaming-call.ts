@@ -32,7 +32,7 @@ export function callStreaming(parts: CallParts, maxBytes: number): Promise<Strea
 
     function settle(result: { readonly error?: unknown }, target: Target | undefined): void {
       const { error } = result as { error?: ConnectError };
-      if (!hasMessage) target?.judge(error ? verdictOn(error) : 'good');
+      if (!hasMessage) target?.judge(error ? verdictOn(error) : 'good', call.askedAt());
       const again = error && target && !hasAnswered && parts.again?.(error, target, call.timeLeftMs());
       if (again) {
         callStreaming(again, maxBytes).then(resolve, reject);
@@ -62,7 +62,7 @@ export function callStreaming(parts: CallParts, maxBytes: number): Promise<Strea
           checkHeader(header);
           answer();
           envelopes.read(bytes, (message) => {
-            if (!hasMessage) target.judge('good');
+            if (!hasMessage) target.judge('good', call.askedAt());
             hasMessage = true;
             arrived.push(message);
           });

@@ -10,7 +10,7 @@ export function callUnary(parts: CallParts, maxBytes: number): Promise<UnaryAnsw
     const answer = createUnaryAnswer(maxBytes);
 
     const fail = (error: ConnectError, target: Target | undefined) => {
-      target?.judge(verdictOn(error));
+      target?.judge(verdictOn(error), call.askedAt());
       const again = target && parts.again?.(error, target, call.timeLeftMs());
       if (again) callUnary(again, maxBytes).then(resolve, (second) => reject(worse(error, second)));
       else reject(error);
@@ -34,7 +34,7 @@ export function callUnary(parts: CallParts, maxBytes: number): Promise<UnaryAnsw
           fail(error as ConnectError, target);
           return;
         }
-        target.judge('good');
+        target.judge('good', call.askedAt());
         resolve(whole);
       },
       fail,

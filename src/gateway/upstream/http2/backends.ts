@@ -9,6 +9,8 @@ import { onlyAt, type StreamSource } from './stream-source.ts';
 const RESOLVE_INTERVAL_MS = 1_000;
 /** Time between two questions for names that are in use and have not failed. */
 const DEFAULT_RESOLVE_MS = 30_000;
+/** A server that had less time for a call is not to blame for having been late. */
+const LEAST_CHANCE_MS = 100;
 
 /** Addresses by how they are: connected and asked, not connected, or connected and left out. */
 export interface AddressCounts {
@@ -19,9 +21,9 @@ export interface AddressCounts {
 
 export interface AddressObserver {
   onCounts(counts: AddressCounts): void;
-  /** An address is left out, because its answers are bad. */
-  onLeftOut(address: string, forMs: number): void;
-  /** It is asked again. */
+  /** The circuit of an address opens: its answers are bad, and it is left out. `isStill`: it was not back in between. */
+  onLeftOut(address: string, isStill: boolean): void;
+  /** It closes: the address is asked again, and answers. */
   onBack(address: string): void;
   /** An address could not be connected; told once until it can. */
   onUnreachable(address: string, error: Error): void;
@@ -37,12 +39,12 @@ export interface BackendsOptions {
   readonly resolveMs?: number | undefined;
   /** Shared with other channels to the same servers. */
   readonly standings?: Standings | undefined;
-  /** Tells whether a server that was left out is well again, by a call over the given source. */
+  /** Tells whether a server whose circuit is open is well again, by a call over the given source. */
   readonly tryOut?: ((source: StreamSource) => Promise<boolean>) | undefined;
   readonly observer?: AddressObserver | undefined;
 }
 
-interface Callbacks extends Omit<BackendParts, 'address' | 'authority' | 'standing' | 'judge'> {
+interface Callbacks extends Omit<BackendParts, 'address' | 'authority' | 'standing' | 'judge' | 'tellSilence'> {
   /** The names were looked up; `error` when none has an address. */
   readonly onResolved: (error?: Error) => void;
 }
@@ -76,6 +78,7 @@ export function createBackends(options: BackendsOptions, { onResolved, ...callba
   /** Names are to be looked up again when they are used. */
   let isStale = false;
   let staleTimer: NodeJS.Timeout | undefined;
+  let trialTimer: NodeJS.Timeout | undefined;
   let isClosed = false;
 
   function resolve(): void {
@@ -117,11 +120,12 @@ export function createBackends(options: BackendsOptions, { onResolved, ...callba
   function add(address: Address): Backend {
     const authority = isShared ? Buffer.alloc(0) : encodeFields([[':authority', address.authority]]);
     const standing = standings.take(addressKey(address));
-    return createBackend({ ...callbacks, address, authority, standing, judge });
+    return createBackend({ ...callbacks, address, authority, standing, judge, tellSilence });
   }
 
   function count(): void {
     for (const backend of retired) if (backend.isOver()) retired.delete(backend);
+    tryOutDue();
     if (!observer || isClosed) return;
     for (const backend of current) tellReach(backend, observer);
     const down = current.filter(isDown).length;
@@ -139,41 +143,61 @@ export function createBackends(options: BackendsOptions, { onResolved, ...callba
     }
   }
 
-  function judge(backend: Backend, verdict: Verdict): void {
-    const { standing } = backend;
+  const tellSilence = ({ address }: Backend): void => standings.tellSilence(addressKey(address));
+
+  function judge(backend: Backend, verdict: Verdict, askedAt: number): void {
     if (verdict === 'good') {
-      if (standing.good()) tell(backend, undefined);
-    } else if (verdict !== 'unknown') {
-      if (verdict === 'late' && current.length > 1) standings.tellSilence(addressKey(backend.address));
-      // Whoever is asked in its place has to be there.
-      const isCovered = () => current.some((other) => other !== backend && !isDown(other) && !isOut(other));
-      const forMs = standing.bad(isCovered);
-      if (forMs !== undefined) tell(backend, forMs);
+      if (!backend.standing.good(askedAt)) return;
+      observer?.onBack(formatHost(backend.address.host, backend.address.port));
+      standings.tellChange();
+    } else if (verdict === 'bad' || (verdict === 'refused' && isCovered(backend))) blame(backend, askedAt);
+    else if (verdict === 'late' && performance.now() - askedAt >= LEAST_CHANCE_MS) {
+      tellSilence(backend);
+      // When this process has stood still its timers come first, and then what others were answered meanwhile.
+      setImmediate(blame, backend, askedAt);
     }
   }
 
-  function tell({ address: { host, port } }: Backend, leftOutMs: number | undefined): void {
-    const address = formatHost(host, port);
-    if (leftOutMs === undefined) observer?.onBack(address);
-    else observer?.onLeftOut(address, leftOutMs);
+  function blame(backend: Backend, askedAt: number): void {
+    const { standing } = backend;
+    const isStill = standing.isHalfOpen;
+    if (isClosed || !standing.bad(askedAt, () => isCovered(backend))) return;
+    observer?.onLeftOut(formatHost(backend.address.host, backend.address.port), isStill);
     standings.tellChange();
+  }
+
+  // By any channel: one that has nothing to do does not open again what was closed.
+  const isCovered = (backend: Backend) => standings.isCovered(addressKey(backend.address));
+
+  /** Tries those out that it is time for, and sees to it that the others have their turn. */
+  function tryOutDue(): void {
+    clearTimeout(trialTimer);
+    if (isClosed) return;
+    let nextAt = Number.POSITIVE_INFINITY;
+    for (const backend of current) {
+      if (!isOut(backend) || isDown(backend)) continue;
+      if (backend.standing.trialAt(isCovered(backend)) <= performance.now()) void hold(backend);
+      nextAt = Math.min(nextAt, backend.standing.trialAt(isCovered(backend)));
+    }
+    if (nextAt === Number.POSITIVE_INFINITY) return;
+    trialTimer = setTimeout(tryOutDue, Math.max(1, nextAt - performance.now())).unref();
   }
 
   async function hold(backend: Backend): Promise<void> {
     const { standing } = backend;
     standing.beginTrial();
     const isWell = await tryOut(onlyAt(backend)).catch(() => false);
-    // A good answer may have come first.
-    const wasOut = standing.isOut;
-    const leftOutMs = standing.endTrial(isWell);
-    if (wasOut) tell(backend, leftOutMs);
+    standing.endTrial(isWell, isCovered(backend));
+    standings.tellChange();
   }
 
   const user = {
     onSilence(key: string) {
       for (const backend of [...current, ...retired]) if (addressKey(backend.address) === key) backend.probe();
     },
-    onChange: count,
+    isCovered: (key: string) =>
+      current.some((other) => addressKey(other.address) !== key && !isDown(other) && !isOut(other)),
+    onChange: callbacks.onChange,
   };
   standings.join(user);
 
@@ -181,10 +205,9 @@ export function createBackends(options: BackendsOptions, { onResolved, ...callba
     current: (): readonly Backend[] => current,
     isResolving: (): boolean => isResolving,
 
-    /** Asks for names that may have changed, and has those tried out that were left out for long enough. */
+    /** Asks for names that may have changed. */
     keepUp(): void {
       if (isStale) resolve();
-      for (const backend of current) if (backend.standing.isTrialDue() && !isDown(backend)) void hold(backend);
     },
 
     /** Asks for the names, unless it has just been done. */
@@ -192,13 +215,14 @@ export function createBackends(options: BackendsOptions, { onResolved, ...callba
       if (performance.now() - resolvedAt > RESOLVE_INTERVAL_MS) resolve();
     },
 
-    /** Something has happened to a connection. */
+    /** Something has happened to a connection or to a circuit. */
     count,
 
     close(): void {
       isClosed = true;
       standings.leave(user);
       clearTimeout(staleTimer);
+      clearTimeout(trialTimer);
       for (const backend of [...current, ...retired]) backend.close();
       for (const { address } of current) standings.release(addressKey(address));
     },

@@ -1,24 +1,28 @@
+import type { SecureContext } from 'node:tls';
 import type { Backend, Place } from './backend.ts';
-import { type BackendsOptions, createBackends, formatHost, isDown } from './backends.ts';
+import { type BackendsOptions, createBackends, formatHost, isDown, isOut } from './backends.ts';
 import { StreamError } from './errors.ts';
 import { findPlace, onlyAt, type StreamSource, type Waiter } from './stream-source.ts';
+
+/** How long anybody waits for a connection to an address to which the last one could not be made. */
+const PATIENCE_MS = 1_000;
 
 export interface ChannelOptions extends BackendsOptions {
   /** Connections to one address; more are opened while all streams of the others are taken. */
   readonly maxConnections: number;
   readonly streamWindowBytes: number;
   readonly keepaliveMs: number;
-  /** PEM of the authorities that a server's certificate may be from; undefined: the usual ones. */
-  readonly ca?: string | undefined;
+  /** Authorities and a certificate of ours, asked with each connection; undefined: the usual authorities. */
+  readonly secureContext?: (() => SecureContext) | undefined;
 }
 
 export type { Waiter } from './stream-source.ts';
 export type Channel = ReturnType<typeof createChannel>;
 
 /**
- * Connections to all addresses of some endpoints. Streams go to them in turn; an address that cannot be reached, or answers
- * badly, is left out for a time that grows; whoever finds no room waits in line. A channel with nothing to do opens nothing,
- * and asks for no names.
+ * Connections to all addresses of some endpoints. Streams go to them in turn; an address that cannot be reached, or whose
+ * circuit is open, is left out; whoever finds no room waits in line, and nobody waits when all are left out. A channel with
+ * nothing to do opens nothing, and asks for no names.
  */
 export function createChannel(options: ChannelOptions) {
   const line = new Set<Waiter>();
@@ -30,7 +34,7 @@ export function createChannel(options: ChannelOptions) {
   const backends = createBackends(options, {
     streamWindowBytes: options.streamWindowBytes,
     keepaliveMs: options.keepaliveMs,
-    ca: options.ca,
+    secureContext: options.secureContext,
     signal: closing.signal,
     elsewhere,
     onRoom: serveLine,
@@ -46,26 +50,12 @@ export function createChannel(options: ChannelOptions) {
     },
   });
 
-  /** Room at the next address in turn; at one that is left out only when no other is connected. */
+  /** Room at the next address in turn that is not left out. */
   function pick(avoided?: Backend): Place | undefined {
     const all = backends.current();
-    let hasOthers = false;
-    let hasLeftOut = false;
     for (let step = 0; step < all.length; step++) {
       const backend = all[(turn + step) % all.length]!;
-      if (backend === avoided) continue;
-      if (backend.standing.isOut) {
-        hasLeftOut = true;
-        continue;
-      }
-      const place = findPlace(backend);
-      if (place) return place;
-      hasOthers ||= !isDown(backend);
-    }
-    if (hasOthers || !hasLeftOut) return undefined;
-    for (let step = 0; step < all.length; step++) {
-      const backend = all[(turn + step) % all.length]!;
-      const place = backend === avoided ? undefined : findPlace(backend);
+      const place = backend === avoided || isOut(backend) ? undefined : findPlace(backend);
       if (place) return place;
     }
     return undefined;
@@ -101,10 +91,26 @@ export function createChannel(options: ChannelOptions) {
     for (const backend of missing) {
       if (!backend.isOpening && now >= backend.retryAt) backend.open();
     }
-    if (line.size === 0 || backends.isResolving() || all.some(({ isOpening }) => isOpening)) return;
-    if (all.every((backend) => isDown(backend) && backend.lastError)) {
+    if (line.size === 0) return;
+    const asked = all.filter((backend) => !isOut(backend));
+    if (all.length > asked.length && asked.every(isUnreachable)) {
+      failLine(new Error('the server answers badly, and is left out'));
+    } else if (!backends.isResolving() && asked.every(isUnreachable)) {
       failLine(all[0]?.lastError ?? resolveError ?? new Error('the server has no address'));
-    } else if (missing.length > 0) growAt(Math.min(...missing.map(({ retryAt }) => retryAt)));
+    } else growAt(Math.min(...missing.map(nextLookAt)));
+  }
+
+  /** Whether there is nothing to wait for: it could not be connected, and that is not about to change. */
+  function isUnreachable(backend: Backend): boolean {
+    if (!isDown(backend) || !backend.lastError) return false;
+    return !backend.isOpening || performance.now() - backend.openedAt >= PATIENCE_MS;
+  }
+
+  /** When there may be more to do for this address, or nothing to wait for; infinite: not before it says so itself. */
+  function nextLookAt({ isOpening, openedAt, retryAt, lastError }: Backend): number {
+    if (!isOpening) return retryAt;
+    const patienceEndsAt = openedAt + PATIENCE_MS;
+    return lastError && performance.now() < patienceEndsAt ? patienceEndsAt : Number.POSITIVE_INFINITY;
   }
 
   function needsConnection(backend: Backend): boolean {
@@ -116,6 +122,7 @@ export function createChannel(options: ChannelOptions) {
 
   /** For those who wait while a server is left in peace that hung up at once, or took no further connection. */
   function growAt(time: number): void {
+    if (time === Number.POSITIVE_INFINITY) return;
     wake ??= setTimeout(
       () => {
         wake = undefined;
@@ -155,7 +162,7 @@ export function createChannel(options: ChannelOptions) {
   }
 
   return {
-    /** A stream for `waiter`, at once if there is room. Nobody waits for servers that are known to be down. */
+    /** A stream for `waiter`, at once if there is room. Nobody waits for servers that are known to be down or sick. */
     request,
     leaveLine,
 

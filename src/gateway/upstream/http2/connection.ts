@@ -1,29 +1,19 @@
 import type { Socket } from 'node:net';
 import { createEmptyFrameLimit } from './empty-frame-limit.ts';
 import { ConnectionError, ERROR_CODES, errorName, StreamError } from './errors.ts';
-import { createFrameWriter } from './frame-writer.ts';
-import {
-  FLAGS,
-  FRAME_HEADER_BYTES,
-  FRAMES,
-  frame,
-  MAX_31_BIT,
-  MAX_FRAME_BYTES,
-  uint32,
-  writeFrameHeader,
-} from './frames.ts';
+import { createFrameWriter, writeHeaderBlock } from './frame-writer.ts';
+import { FLAGS, FRAMES, frame, MAX_31_BIT, uint32 } from './frames.ts';
 import { type Fields, fieldValue, type HeaderBlock } from './header-blocks.ts';
 import { NO_DYNAMIC_TABLE } from './hpack/encoder.ts';
 import { createIncomingFrames } from './incoming-frames.ts';
 import { createKeepalive } from './keepalive.ts';
 import { createOutgoingData, type Outgoing } from './outgoing-data.ts';
+import { createReceiveWindows, type Incoming } from './receive-windows.ts';
 import { createResetStreams } from './reset-streams.ts';
-import { DEFAULT_WINDOW_BYTES, defaultPeerSettings, encodeSettings, readSettings } from './settings.ts';
+import { defaultPeerSettings, encodeSettings, readSettings } from './settings.ts';
 
 /** RFC 9113, section 3.4. */
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
-/** The window of all streams together: their own windows hold a fast server back, this one must not. */
-const CONNECTION_WINDOW_BYTES = 64 * 1024 * 1024;
 const MAX_HEADER_LIST_BYTES = 65_536;
 /** Streams on one connection, whatever the server takes. */
 const MAX_STREAMS = 1_000;
@@ -42,15 +32,11 @@ export interface StreamHandler {
   fail(error: StreamError): void;
 }
 
-export interface Stream extends Outgoing {
+export interface Stream extends Outgoing, Incoming {
   readonly handler: StreamHandler;
   /** The batch of frames that its HEADERS end in. */
   batch: number;
   hasHeader: boolean;
-  isClosed: boolean;
-  receiveWindowBytes: number;
-  /** Taken, and not yet given back to the server as window. */
-  takenBytes: number;
 }
 
 export interface ConnectionOptions {
@@ -85,7 +71,6 @@ export function createConnection(socket: Socket, options: ConnectionOptions) {
   let farewell = '';
   let isClosed = false;
   let hasServed = false;
-  let receiveWindowBytes = CONNECTION_WINDOW_BYTES;
   /** What we have answered since the socket was last empty. */
   let unreadBytes = 0;
 
@@ -93,6 +78,7 @@ export function createConnection(socket: Socket, options: ConnectionOptions) {
     if (socket.writable) socket.write(batch, done);
   });
   const outgoing = createOutgoingData(writer);
+  const windows = createReceiveWindows(writer, streamWindowBytes);
   const emptyFrames = createEmptyFrameLimit();
   const resets = createResetStreams({
     // Not by PING: many gRPC servers hang up on a client that sends a few.
@@ -210,39 +196,21 @@ export function createConnection(socket: Socket, options: ConnectionOptions) {
   }
 
   function onData(streamId: number, content: Buffer, length: number, isEnd: boolean): void {
-    // The window of the connection is given back at once, so that no stream has to wait for the reader of another one.
-    receiveWindowBytes -= length;
-    if (receiveWindowBytes < 0) throw new ConnectionError('FLOW_CONTROL_ERROR', 'more than the connection takes');
-    if (receiveWindowBytes < CONNECTION_WINDOW_BYTES / 2) {
-      sendWindowUpdate(0, CONNECTION_WINDOW_BYTES - receiveWindowBytes);
-      receiveWindowBytes = CONNECTION_WINDOW_BYTES;
-    }
+    windows.receive(length);
     if (content.length === 0 && !isEnd) emptyFrames.count();
     const stream = findStream(streamId, 'DATA');
     if (!stream) return;
-    stream.receiveWindowBytes -= length;
     if (!stream.hasHeader) rejectStream(stream, 'PROTOCOL_ERROR', 'the answer begins without a header');
-    else if (stream.receiveWindowBytes < 0) rejectStream(stream, 'FLOW_CONTROL_ERROR', 'more than the stream takes');
+    else if (!windows.receiveOn(stream, length))
+      rejectStream(stream, 'FLOW_CONTROL_ERROR', 'more than the stream takes');
     else {
-      if (length > content.length) take(stream, length - content.length);
+      if (length > content.length) windows.take(stream, length - content.length);
       if (content.length > 0) {
         emptyFrames.reset();
         stream.handler.data(content);
       }
       if (isEnd && !stream.isClosed) endStream(stream, undefined);
     }
-  }
-
-  function take(stream: Stream, length: number): void {
-    stream.takenBytes += length;
-    if (stream.takenBytes < streamWindowBytes / 2 || stream.isClosed) return;
-    sendWindowUpdate(stream.id, stream.takenBytes);
-    stream.receiveWindowBytes += stream.takenBytes;
-    stream.takenBytes = 0;
-  }
-
-  function sendWindowUpdate(streamId: number, increment: number): void {
-    writer.add(frame(FRAMES.WINDOW_UPDATE, 0, streamId, uint32(increment)));
   }
 
   function onSettings(payload: Buffer): void {
@@ -271,6 +239,7 @@ export function createConnection(socket: Socket, options: ConnectionOptions) {
   }
 
   function onGoaway(lastId: number, code: number): void {
+    emptyFrames.count();
     if (code !== ERROR_CODES.NO_ERROR) farewell = `: ${errorName(code)}`;
     leave();
     for (const stream of [...streams.values()]) {
@@ -291,14 +260,15 @@ export function createConnection(socket: Socket, options: ConnectionOptions) {
   }
 
   function onWindowUpdate(streamId: number, increment: number): void {
+    emptyFrames.count();
     if (streamId === 0) {
       if (increment === 0) throw new ConnectionError('PROTOCOL_ERROR', 'a window update of nothing');
       outgoing.widenConnection(increment);
       return;
     }
     const stream = findStream(streamId, 'WINDOW_UPDATE', true);
-    if (!stream) emptyFrames.count();
-    else if (increment === 0) rejectStream(stream, 'PROTOCOL_ERROR', 'a window update of nothing');
+    if (!stream) return;
+    if (increment === 0) rejectStream(stream, 'PROTOCOL_ERROR', 'a window update of nothing');
     else if (!outgoing.widen(stream, increment)) rejectStream(stream, 'FLOW_CONTROL_ERROR', 'a window over 2^31-1');
   }
 
@@ -335,19 +305,8 @@ export function createConnection(socket: Socket, options: ConnectionOptions) {
   writer.add(PREFACE);
   const settings = encodeSettings({ initialWindowBytes: streamWindowBytes, maxHeaderListBytes: MAX_HEADER_LIST_BYTES });
   writer.add(frame(FRAMES.SETTINGS, 0, 0, settings));
-  sendWindowUpdate(0, CONNECTION_WINDOW_BYTES - DEFAULT_WINDOW_BYTES);
+  windows.open();
   writer.flush();
-
-  function writeHeaders(id: number, block: Buffer): void {
-    for (let at = 0, type: number = FRAMES.HEADERS; at < block.length; type = FRAMES.CONTINUATION) {
-      const length = Math.min(block.length - at, MAX_FRAME_BYTES);
-      const flags = at + length === block.length ? FLAGS.END_HEADERS : 0;
-      const start = writer.reserve(FRAME_HEADER_BYTES + length);
-      const bytes = writer.bytes();
-      block.copy(bytes, writeFrameHeader(bytes, start, length, type, flags, id), at, at + length);
-      at += length;
-    }
-  }
 
   return {
     hasRoom,
@@ -377,14 +336,14 @@ export function createConnection(socket: Socket, options: ConnectionOptions) {
       };
       keepalive.onOpen();
       streams.set(id, stream);
-      writeHeaders(id, id === 1 ? Buffer.concat([Buffer.of(NO_DYNAMIC_TABLE), block]) : block);
+      writeHeaderBlock(writer, id, id === 1 ? Buffer.concat([Buffer.of(NO_DYNAMIC_TABLE), block]) : block);
       stream.batch = writer.sentBatches();
       outgoing.send(stream, body);
       return stream;
     },
 
     /** `length` bytes of what `data` gave have been used: the server may send as many again. */
-    take,
+    take: windows.take,
 
     /** Nobody waits for the answer any more. The handler hears nothing more. */
     cancel(stream: Stream): void {

@@ -4,7 +4,7 @@ import { ConnectionError } from './errors.ts';
 const MAX_FRAMES = 10_000;
 const WINDOW_MS = 1_000;
 
-/** Ends a connection on which a server only keeps us busy: with PING, SETTINGS, RST_STREAM, empty or unknown frames. */
+/** Ends a connection on which a server only keeps us busy: with frames that carry no part of an answer. */
 export function createEmptyFrameLimit() {
   let frames = 0;
   let since = 0;

@@ -1,3 +1,5 @@
+import { FLAGS, FRAME_HEADER_BYTES, FRAMES, MAX_FRAME_BYTES, writeFrameHeader } from './frames.ts';
+
 /** Frames of a batch: as many as one write takes at once on most systems. */
 const BATCH_BYTES = 65_536;
 /** Batches that are kept for reuse; more are made when the peer reads slowly. */
@@ -75,4 +77,20 @@ export function createFrameWriter(write: (batch: Buffer, done: () => void) => vo
       isClosed = true;
     },
   };
+}
+
+/** Writes HEADERS and as many CONTINUATION as it takes. */
+export function writeHeaderBlock(
+  writer: Pick<FrameWriter, 'reserve' | 'bytes'>,
+  streamId: number,
+  block: Buffer,
+): void {
+  for (let at = 0, type: number = FRAMES.HEADERS; at < block.length; type = FRAMES.CONTINUATION) {
+    const length = Math.min(block.length - at, MAX_FRAME_BYTES);
+    const flags = at + length === block.length ? FLAGS.END_HEADERS : 0;
+    const start = writer.reserve(FRAME_HEADER_BYTES + length);
+    const bytes = writer.bytes();
+    block.copy(bytes, writeFrameHeader(bytes, start, length, type, flags, streamId), at, at + length);
+    at += length;
+  }
 }

@@ -1,7 +1,7 @@
 /** Time for the answer to a PING. */
 const ANSWER_MS = 20_000;
 const PROBE_ANSWER_MS = 5_000;
-/** Servers hang up on clients that ask too often while nothing else happens. */
+/** Servers hang up on clients that ask too often while they send nothing else. */
 const MIN_PROBE_INTERVAL_MS = 30_000;
 
 export interface KeepaliveParts {
@@ -20,6 +20,8 @@ export interface KeepaliveParts {
 export function createKeepalive(intervalMs: number, { ping, isBusy, onSilence }: KeepaliveParts) {
   let lastRead = performance.now();
   let lastPing = Number.NEGATIVE_INFINITY;
+  /** When the first thing came after it. */
+  let answeredAt = Number.POSITIVE_INFINITY;
   let waiting: NodeJS.Timeout | undefined;
   const timer = setInterval(look, intervalMs);
   timer.unref();
@@ -31,6 +33,7 @@ export function createKeepalive(intervalMs: number, { ping, isBusy, onSilence }:
   function ask(answerMs: number): void {
     if (waiting) return;
     lastPing = performance.now();
+    answeredAt = Number.POSITIVE_INFINITY;
     ping();
     waiting = setTimeout(onSilence, answerMs, answerMs);
     waiting.unref();
@@ -44,7 +47,9 @@ export function createKeepalive(intervalMs: number, { ping, isBusy, onSilence }:
   return {
     onRead(): void {
       lastRead = performance.now();
-      if (waiting) stopWaiting();
+      if (!waiting) return;
+      answeredAt = lastRead;
+      stopWaiting();
     },
 
     /** The first stream after a silence starts the clock. */
@@ -54,7 +59,8 @@ export function createKeepalive(intervalMs: number, { ping, isBusy, onSilence }:
 
     /** A call that began at `since` has got no answer in its time: if nothing else came either, is the server there? */
     probe(since: number): void {
-      if (lastRead <= since && performance.now() - lastPing > MIN_PROBE_INTERVAL_MS) ask(PROBE_ANSWER_MS);
+      const mayPing = lastRead > answeredAt || performance.now() - lastPing > MIN_PROBE_INTERVAL_MS;
+      if (lastRead <= since && mayPing) ask(PROBE_ANSWER_MS);
     },
 
     close(): void {

@@ -1,5 +1,5 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, type SecureContext } from 'node:tls';
 
 /**
  * Silence after which TCP asks whether the peer is there, 10 times, a second apart: a host that vanished without a word is
@@ -22,7 +22,8 @@ export interface Address {
 
 interface SocketOptions {
   readonly timeoutMs: number;
-  readonly ca: string | undefined;
+  /** Asked with each connection, for what it may change; undefined: the usual authorities, and no certificate of ours. */
+  readonly secureContext: (() => SecureContext) | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -30,7 +31,7 @@ interface SocketOptions {
  * A connected socket on which HTTP/2 may begin; over TLS the server has agreed to that. Rejects after `timeoutMs`, with
  * the reason of the system, or when `signal` says so.
  */
-export function openSocket(address: Address, { timeoutMs, ca, signal }: SocketOptions) {
+export function openSocket(address: Address, { timeoutMs, secureContext, signal }: SocketOptions) {
   return new Promise<Socket>((resolve, reject) => {
     const { host, port, tlsName } = address;
     const tcp = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS };
@@ -41,7 +42,9 @@ export function openSocket(address: Address, { timeoutMs, ca, signal }: SocketOp
             ...tcp,
             ALPNProtocols: [ALPN_HTTP2],
             ...(isIP(tlsName) === 0 && { servername: tlsName }),
-            ...(ca !== undefined && { ca }),
+            ...(secureContext && { secureContext: secureContext() }),
+            // Also when the environment says otherwise.
+            rejectUnauthorized: true,
           });
     const stop = () => fail(new Error('closed by us'));
     const fail = (error: Error) => {

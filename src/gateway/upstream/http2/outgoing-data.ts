@@ -14,6 +14,9 @@ export interface Outgoing {
   hasEnded: boolean;
 }
 
+/** What is one frame goes first: a lookup must not wait for what others submit. */
+const rank = ({ pending }: Outgoing): number => (pending && pending.length <= MAX_FRAME_BYTES ? 0 : 1);
+
 /**
  * Sends DATA as the peer's windows allow (RFC 9113, section 5.2). What does not fit waits, and streams that wait take turns,
  * a frame each.
@@ -35,8 +38,8 @@ export function createOutgoingData(writer: FrameWriter) {
   /** Sends one frame of what waits, and tells whether there was a window for it. */
   function sendNext(stream: Outgoing): boolean {
     const data = stream.pending!;
-    const length = Math.min(data.length, MAX_FRAME_BYTES, stream.sendWindowBytes, connectionWindowBytes);
-    if (length <= 0 && data.length > 0) return false;
+    const length = Math.max(0, Math.min(data.length, MAX_FRAME_BYTES, stream.sendWindowBytes, connectionWindowBytes));
+    if (length === 0 && data.length > 0) return false;
     const isLast = length === data.length;
     stream.pending = isLast ? undefined : data.subarray(length);
     writeFrame(stream, data.subarray(0, length), isLast);
@@ -47,9 +50,12 @@ export function createOutgoingData(writer: FrameWriter) {
   function pump(): void {
     for (let hasSent = waiting.size > 0; hasSent; ) {
       hasSent = false;
-      for (const stream of [...waiting]) {
-        if (sendNext(stream)) hasSent = true;
-        if (!stream.pending) waiting.delete(stream);
+      // Whoever has sent goes behind the others: the connection's window may end in the middle of a round.
+      for (const stream of [...waiting].sort((one, other) => rank(one) - rank(other))) {
+        if (!sendNext(stream)) continue;
+        hasSent = true;
+        waiting.delete(stream);
+        if (stream.pending) waiting.add(stream);
       }
     }
   }

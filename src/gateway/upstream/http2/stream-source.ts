@@ -1,13 +1,14 @@
 import type { Backend, Place } from './backend.ts';
 import type { Connection } from './connection.ts';
-import { StreamError } from './errors.ts';
+import type { StreamError } from './errors.ts';
 import type { Verdict } from './standing.ts';
 
 /** Where a call was made, for what has to be said of its answer. */
 export interface Target {
   /** The field block that goes before that of the request. */
   readonly authority: Buffer;
-  judge(verdict: Verdict): void;
+  /** What came of a call that was made at `askedAt`, by performance.now(). */
+  judge(verdict: Verdict, askedAt: number): void;
   /** Where the call can be made again, at another address; undefined while there is none with room. */
   elsewhere(): StreamSource | undefined;
 }
@@ -34,15 +35,17 @@ export function findPlace({ places }: Backend): Place | undefined {
   return undefined;
 }
 
-/** Streams at this address alone, from which nothing follows for its standing. */
+/** Streams at this address alone, from which nothing follows for its standing; but its silence is told. */
 export function onlyAt(backend: Backend): StreamSource {
-  const target: Target = { authority: backend.authority, judge() {}, elsewhere: () => undefined };
-  return {
-    request(waiter) {
-      const place = findPlace(backend);
-      if (place) waiter.begin(place.connection, target);
-      else waiter.fail(new StreamError('no connection: the address takes no streams'));
+  const target: Target = {
+    authority: backend.authority,
+    judge(verdict) {
+      if (verdict === 'late') backend.tellSilence();
     },
-    leaveLine() {},
+    elsewhere: () => undefined,
+  };
+  return {
+    request: (waiter) => backend.request(waiter, target),
+    leaveLine: backend.leaveLine,
   };
 }

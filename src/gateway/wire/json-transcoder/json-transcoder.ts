@@ -34,6 +34,9 @@ export interface AcceptedJson {
   readonly quota: Quota | undefined;
 }
 
+/** JSON takes somewhat more room than protobuf. */
+const USUAL_GROWTH = 1.25;
+
 /**
  * Straight from bytes to bytes, with no message, object or string in between: the text of the plain mapping in 0.4 of its
  * time, which is 20 µs for a workflow of 2 kB. It takes what serializers write. All else, be it the same key twice in a
@@ -55,6 +58,7 @@ export function createJsonTranscoder(plain: JsonTranscoder = PLAIN_TRANSCODER): 
     cursor.bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     cursor.view = viewOf(bytes);
     cursor.at = 0;
+    output.reserve(Math.ceil(bytes.length * USUAL_GROWTH));
     try {
       return read(bytes.length);
     } catch (error) {
