@@ -7,12 +7,22 @@ import type { Setting, Settings } from '../src/shared/settings.ts';
 
 export const CHART_SCHEMA = fileURLToPath(new URL('../deploy/helm/foldforge/values.schema.json', import.meta.url));
 
-/** What the chart sets by itself: ports that its Services name, and what has a value of its own for both programs. */
+/** What the chart sets by itself: ports that its Services name, files that it mounts, and what has a value of its own for both programs. */
 const OBJECT_STORE = ['R2_ENDPOINT', 'R2_REGION', 'R2_BUCKET', 'R2_FORCE_PATH_STYLE'];
+const TLS = ['TLS_CERT_FILE', 'TLS_KEY_FILE'];
+const CALLS = ['ORCHESTRATOR_ENDPOINT', 'ORCHESTRATOR_CA_FILE', 'ORCHESTRATOR_CERT_FILE', 'ORCHESTRATOR_KEY_FILE'];
 const OF_THE_CHART: Readonly<Record<string, ReadonlySet<string>>> = {
-  gateway: new Set(['BIND_ADDR', 'ORCHESTRATOR_ENDPOINT', ...OBJECT_STORE]),
-  // Replicas must not share a name.
-  orchestrator: new Set(['BIND_ADDR', 'METRICS_ADDR', 'EXECUTOR_ID', ...OBJECT_STORE]),
+  gateway: new Set(['BIND_ADDR', ...TLS, ...CALLS, ...OBJECT_STORE]),
+  orchestrator: new Set([
+    'BIND_ADDR',
+    'METRICS_ADDR',
+    ...TLS,
+    'TLS_CLIENT_CA_FILE',
+    'SIDECAR_CA_FILE',
+    // Replicas must not share a name.
+    'EXECUTOR_ID',
+    ...OBJECT_STORE,
+  ]),
 };
 
 /** A JSON Schema. */

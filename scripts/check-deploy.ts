@@ -8,9 +8,9 @@ import { findKubernetesSchemas, type Manifest } from './check-deploy/kubernetes-
 import { REFUSALS } from './check-deploy/refusals.ts';
 import {
   CHART,
-  PLAIN,
   PLAIN_VALUES,
   parseManifests,
+  RENDERINGS,
   renderChart,
   renderPlain,
   writePlain,
@@ -20,9 +20,10 @@ import { buildTools } from './check-deploy/tools.ts';
 // All that can be checked of deploy/ and the Dockerfile without a cluster or a Docker: npm run check:deploy [-- --write].
 
 const ROOT = path.resolve(import.meta.dirname, '..');
-const VALUES = ['everything', 'little'].map((name) =>
-  path.join(import.meta.dirname, `check-deploy/values/${name}.yaml`),
-);
+const VALUES: readonly (readonly string[])[] = [
+  ...RENDERINGS.map(({ values }) => values),
+  ...['everything', 'little'].map((name) => [path.join(import.meta.dirname, `check-deploy/values/${name}.yaml`)]),
+];
 /** What the operator of Prometheus brings; their schemas are not among those of Kubernetes. */
 const NOT_OF_KUBERNETES = /^monitoring\.coreos\.com\//;
 
@@ -34,24 +35,27 @@ if (options.write) {
   writePlain(helm);
 }
 await step('the manifests in deploy/kubernetes are what the chart renders', () => {
-  assert.equal(
-    readFileSync(PLAIN, 'utf8'),
-    renderPlain(helm),
-    'npm run check:deploy -- --write brings them up to date',
-  );
+  for (const { manifests, values } of RENDERINGS) {
+    assert.equal(
+      readFileSync(manifests, 'utf8'),
+      renderPlain(helm, values),
+      'npm run check:deploy -- --write brings them up to date',
+    );
+  }
 });
 await step('helm lint has nothing to say', () => {
-  for (const file of [PLAIN_VALUES, ...VALUES]) {
-    execFileSync(helm, ['lint', CHART, '--strict', '--quiet', '--values', file], { stdio: ['ignore', 'pipe', 'pipe'] });
+  for (const files of VALUES) {
+    const given = files.flatMap((file) => ['--values', file]);
+    execFileSync(helm, ['lint', CHART, '--strict', '--quiet', ...given], { stdio: ['ignore', 'pipe', 'pipe'] });
   }
 });
 await step('Kubernetes takes what the chart renders', checkManifests);
 await step('the chart refuses nonsense, and says what it is', () => {
   for (const [setting, said] of REFUSALS) {
     assert.throws(
-      () => renderChart(helm, [PLAIN_VALUES], [setting]),
+      () => renderChart(helm, [PLAIN_VALUES], [setting].flat()),
       (error) => said.test((error as Error & { stderr: string }).stderr),
-      setting,
+      [setting].flat().join(),
     );
   }
 });
@@ -65,11 +69,11 @@ await step('the Dockerfile makes an image that runs, with a real npm ci', () => 
 async function checkManifests(): Promise<void> {
   const schemas = await findKubernetesSchemas();
   if ('missing' in schemas) throw new Error(schemas.missing);
-  for (const file of [PLAIN_VALUES, ...VALUES]) {
-    const manifests = parseManifests(renderChart(helm, [file]));
+  for (const files of VALUES) {
+    const manifests = parseManifests(renderChart(helm, files));
     const ofKubernetes = manifests.filter(({ apiVersion }: Manifest) => !NOT_OF_KUBERNETES.test(apiVersion));
     for (const [version, check] of schemas.checks)
-      assert.deepEqual(ofKubernetes.flatMap(check), [], `${file}, ${version}`);
+      assert.deepEqual(ofKubernetes.flatMap(check), [], `${files.join()}, ${version}`);
   }
 }
 

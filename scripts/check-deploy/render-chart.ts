@@ -8,6 +8,15 @@ const DEPLOY = new URL('../../deploy/', import.meta.url);
 export const CHART = fileURLToPath(new URL('helm/foldforge', DEPLOY));
 export const PLAIN_VALUES = fileURLToPath(new URL('kubernetes/values.yaml', DEPLOY));
 export const PLAIN = fileURLToPath(new URL('kubernetes/foldforge.yaml', DEPLOY));
+/** What TLS needs besides PLAIN_VALUES. */
+const TLS_VALUES = fileURLToPath(new URL('kubernetes/values-tls.yaml', DEPLOY));
+export const PLAIN_TLS = fileURLToPath(new URL('kubernetes/foldforge-tls.yaml', DEPLOY));
+
+/** The manifests that are committed, and the files of values that each is made with. */
+export const RENDERINGS: readonly { readonly manifests: string; readonly values: readonly string[] }[] = [
+  { manifests: PLAIN, values: [PLAIN_VALUES] },
+  { manifests: PLAIN_TLS, values: [PLAIN_VALUES, TLS_VALUES] },
+];
 
 const HEADER = `# Made from the chart in deploy/helm/foldforge by \`npm run check:deploy -- --write\`: edit that, not this.
 `;
@@ -21,8 +30,8 @@ export function renderChart(helm: string, files: readonly string[], settings: re
 }
 
 /** The manifests for those who do without Helm: nothing in them says that it manages them. */
-export function renderPlain(helm: string): string {
-  const text = renderChart(helm, [PLAIN_VALUES])
+export function renderPlain(helm: string, values: readonly string[]): string {
+  const text = renderChart(helm, values)
     .replaceAll(/^ +(?:app\.kubernetes\.io\/managed-by|helm\.sh\/chart): .*\n/gm, '')
     .replaceAll(/^# Source: .*\n/gm, '')
     .replaceAll(/\n{2,}---/g, '\n---')
@@ -31,7 +40,7 @@ export function renderPlain(helm: string): string {
 }
 
 export function writePlain(helm: string): void {
-  writeFileSync(PLAIN, renderPlain(helm));
+  for (const { manifests, values } of RENDERINGS) writeFileSync(manifests, renderPlain(helm, values));
 }
 
 /** As Kubernetes reads them: YAML 1.1. */

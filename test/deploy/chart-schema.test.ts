@@ -8,6 +8,9 @@ import { CHART_SCHEMA, withSettings } from '../../scripts/chart-schema.ts';
 const schema = JSON.parse(readFileSync(CHART_SCHEMA, 'utf8'));
 const readValues = (name: string) => parse(readFileSync(new URL(`../../deploy/${name}`, import.meta.url), 'utf8'));
 
+const CA = 'gateway.orchestratorTls.ca';
+const PLACE = { name: 'a', key: 'ca.crt' };
+
 describe("the schema of the chart's values", () => {
   const validate = new Ajv({ allowUnionTypes: true, strictTypes: false, strictRequired: false }).compile(schema);
 
@@ -32,6 +35,18 @@ describe("the schema of the chart's values", () => {
     const plain = readValues('kubernetes/values.yaml');
     assert.equal(
       faultsOf((values) => Object.assign(values.objectStore!, plain.objectStore)),
+      '',
+    );
+  });
+
+  it('takes what the manifests with TLS are made with, and authorities out of a ConfigMap', () => {
+    const { gateway, orchestrator } = readValues('kubernetes/values-tls.yaml');
+    const clientCA = { configMap: { name: 'authorities', key: 'gateways.pem' } };
+    assert.equal(
+      faultsOf((values) => {
+        Object.assign(values.gateway!, gateway);
+        Object.assign(values.orchestrator!, { ...orchestrator, tls: { ...orchestrator.tls, clientCA } });
+      }),
       '',
     );
   });
@@ -61,6 +76,23 @@ describe("the schema of the chart's values", () => {
       (values) => set(values, 'gateway.config.BIND_ADDR', 'x:1'),
       /^\/gateway\/config/,
     ],
+    [
+      'a file that the chart does not mount',
+      (values) => set(values, 'gateway.config.TLS_CERT_FILE', '/etc/tls.crt'),
+      /^\/gateway\/config/,
+    ],
+    [
+      'a certificate in place of its name',
+      (values) => set(values, 'gateway.tls.secretName', '-----BEGIN'),
+      /secretName/,
+    ],
+    ['an authority without a key', (values) => set(values, CA, { secret: { name: 'a' } }), /\/ca\/secret.*'key'/],
+    [
+      'an authority in two places',
+      (values) => set(values, CA, { secret: PLACE, configMap: PLACE }),
+      /\/ca.*more than 1/,
+    ],
+    ['an authority nowhere', (values) => set(values, CA, {}), /\/ca.*fewer than 1/],
     [
       'one name for replicas',
       (values) => set(values, 'orchestrator.config.EXECUTOR_ID', 'a'),

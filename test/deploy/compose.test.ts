@@ -63,6 +63,9 @@ describe('deploy/compose.yaml', () => {
       assert.deepEqual(service.cap_drop, ['ALL']);
       assert.deepEqual(service.security_opt, ['no-new-privileges:true']);
       assert.equal(service.privileged, undefined);
+      for (const key of ['pid', 'ipc', 'devices', 'userns_mode', 'cgroup']) assert.equal(key in service, false, key);
+      for (const volume of service.volumes ?? [])
+        assert.match(volume, /^(\.\/[\w./-]+:[\w./-]+:ro|[a-z]+:\/[\w./-]+)$/);
       // Who gives a new volume to its user must be root, and may do nothing else.
       const isRoot = name === 'object-store-volume';
       assert.deepEqual(service.cap_add, isRoot ? ['CHOWN'] : undefined);

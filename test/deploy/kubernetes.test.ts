@@ -69,6 +69,31 @@ describe('the manifests in deploy/kubernetes', () => {
     assert.deepEqual([gateway!.args, orchestrator!.args], [['gateway'], ['orchestrator']]);
   });
 
+  it('have no container but those two, and none that sees the host', () => {
+    const templates = manifests.flatMap(
+      ({ kind, metadata, ...rest }) => (rest as { spec?: { template?: { spec: Pod } } }).spec?.template?.spec ?? [],
+    );
+    assert.equal(templates.length, 2);
+    for (const pod of templates) {
+      assert.equal(pod.containers.length, 1);
+      for (const name of ['initContainers', 'ephemeralContainers', 'hostNetwork', 'hostPID', 'hostIPC', 'hostUsers']) {
+        assert.equal(name in pod, false, name);
+      }
+      for (const volume of pod.volumes) assert.equal('hostPath' in volume, false, volume.name);
+    }
+    // What can be set is not among it, so whoever installs the chart cannot lose it by the way.
+    const chart = readFileSync(new URL('../../deploy/helm/foldforge/templates/_pod.tpl', import.meta.url), 'utf8');
+    for (const line of [
+      'runAsNonRoot: true',
+      'seccompProfile: { type: RuntimeDefault }',
+      'allowPrivilegeEscalation: false',
+      'readOnlyRootFilesystem: true',
+      'capabilities: { drop: [ALL] }',
+    ]) {
+      assert.equal(chart.split('\n').filter((found) => found.trim() === line).length, 1, line);
+    }
+  });
+
   for (const program of ['gateway', 'orchestrator']) {
     it(`lock the ${program} in`, () => {
       const { spec } = podOf(program);
@@ -116,7 +141,7 @@ describe('the manifests in deploy/kubernetes', () => {
       [startupProbe, livenessProbe, readinessProbe].map(({ httpGet }) => httpGet.path),
       ['/v1/healthz', '/v1/healthz', '/v1/readyz'],
     );
-    assert.ok(readinessProbe.timeoutSeconds > 3, 'the gateway itself waits for 3 seconds');
+    assert.ok(readinessProbe.timeoutSeconds > 3, 'the first answer may take 3 seconds');
   });
 
   it('have settings that the orchestrator starts with, and time for its shutdown', () => {

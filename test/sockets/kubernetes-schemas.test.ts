@@ -6,7 +6,7 @@ import {
   KUBERNETES_VERSIONS,
   type Manifest,
 } from '../../scripts/check-deploy/kubernetes-schemas.ts';
-import { PLAIN, parseManifests, renderPlain } from '../../scripts/check-deploy/render-chart.ts';
+import { PLAIN, parseManifests, RENDERINGS, renderPlain } from '../../scripts/check-deploy/render-chart.ts';
 import { findHelm } from '../../scripts/check-deploy/tools.ts';
 
 const schemas = await findKubernetesSchemas();
@@ -23,7 +23,9 @@ describe('the manifests in deploy/kubernetes', () => {
     for (const version of KUBERNETES_VERSIONS) {
       it(`are what ${version} takes`, () => {
         const check = checkOf(version);
-        assert.deepEqual(parseManifests(text).flatMap(check), []);
+        for (const { manifests } of RENDERINGS) {
+          assert.deepEqual(parseManifests(readFileSync(manifests, 'utf8')).flatMap(check), []);
+        }
       });
     }
 
@@ -38,9 +40,11 @@ describe('the manifests in deploy/kubernetes', () => {
     });
   });
 
-  it(
-    'are what the chart renders (else: npm run check:deploy -- --write)',
-    { skip: !helm && 'there is no helm; npm run check:deploy builds one' },
-    () => assert.deepEqual(parseManifests(text), parseManifests(renderPlain(helm!))),
-  );
+  it('are what the chart renders (else: npm run check:deploy -- --write)', {
+    skip: !helm && 'there is no helm; npm run check:deploy builds one',
+  }, () => {
+    for (const { manifests, values } of RENDERINGS) {
+      assert.deepEqual(parseManifests(readFileSync(manifests, 'utf8')), parseManifests(renderPlain(helm!, values)));
+    }
+  });
 });

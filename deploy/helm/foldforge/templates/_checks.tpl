@@ -18,6 +18,10 @@
 {{- fail "gateway.config.SHUTDOWN_DELAY_SECONDS is longer than SHUTDOWN_GRACE_SECONDS" -}}
 {{- end -}}
 {{- end -}}
+{{- $transport := .Values.gateway.config.ORCHESTRATOR_TRANSPORT | default "direct" -}}
+{{- if and (ne $transport "direct") (not .Values.orchestrator.tls.secretName) -}}
+{{- fail (printf "gateway.config.ORCHESTRATOR_TRANSPORT is %s, which cannot use dns:///, as orchestrators are found without TLS" $transport) -}}
+{{- end -}}
 {{- if hasKey .Values.tracing.env "OTEL_SERVICE_NAME" -}}
 {{- fail "tracing.env.OTEL_SERVICE_NAME would give both programs one name; each has its own already" -}}
 {{- end -}}

@@ -67,6 +67,13 @@ volumes:
             items: [{ key: {{ $place.key }}, path: {{ $setting }} }]
         {{- end }}
         {{- end }}
+  {{- with include "foldforge.tlsSources" . | trim }}
+  - name: certificates
+    projected:
+      defaultMode: 288
+      sources:
+        {{- . | nindent 8 }}
+  {{- end }}
 {{- end }}
 
 {{- define "foldforge.containerSettings" -}}
@@ -82,6 +89,9 @@ resources:
 volumeMounts:
   - { name: tmp, mountPath: /tmp }
   - { name: secrets, mountPath: /etc/foldforge/secrets, readOnly: true }
+  {{- if include "foldforge.tlsSources" . | trim }}
+  - { name: certificates, mountPath: /etc/foldforge/certificates, readOnly: true }
+  {{- end }}
 {{- end }}
 
 {{/* Numbers as JSON writes them: a template would write a large one with an exponent. */}}
@@ -103,6 +113,7 @@ volumeMounts:
 - { name: {{ $prefix }}{{ $setting }}_FILE, value: /etc/foldforge/secrets/{{ $setting }} }
 {{- end }}
 {{- end }}
+{{- include "foldforge.tlsEnv" . }}
 {{- range $name, $value := .root.Values.tracing.env }}
 - { name: {{ $name }}, value: {{ ternary $value (toJson $value) (kindIs "string" $value) | quote }} }
 {{- end }}
