@@ -6,6 +6,7 @@ import { benchAuth } from './auth.ts';
 import { compareArea, SHORT_COMMIT } from './compare.ts';
 import { type Checkout, openCheckout } from './compare-checkout.ts';
 import { benchGrowth } from './growth.ts';
+import { benchOverload } from './overload.ts';
 import { benchReplicas } from './replicas.ts';
 import { benchSse } from './sse.ts';
 import { benchStart } from './start.ts';
@@ -31,6 +32,7 @@ const AREAS: Readonly<Record<string, Area>> = {
   workers: benchWorkers,
   start: benchStart,
   replicas: benchReplicas,
+  overload: benchOverload,
   growth: benchGrowth,
 };
 

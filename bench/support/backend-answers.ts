@@ -17,8 +17,12 @@ export interface Prepared {
   readonly frames: Buffer;
 }
 
-/** What a call is answered with: a message, a status other than 0, or messages as they come. */
-export type Answer = Prepared | { readonly status: string } | { readonly follow: (stream: EventStream) => void };
+/** What a call is answered with: a message, a status other than 0, messages as they come, or one of these later. */
+export type Answer =
+  | Prepared
+  | { readonly status: string }
+  | { readonly follow: (stream: EventStream) => void }
+  | { readonly later: (reply: (answer: Answer) => void, isDropped: () => boolean) => void };
 
 export interface EventStream {
   /** A length-prefixed message. */
@@ -52,6 +56,8 @@ const ANSWER_ROOM_BYTES = 256;
 export function createAnswers(socket: Socket) {
   const blocks = createFieldBlocks();
   const outgoing = new Map<number, Outgoing>();
+  /** Calls that are answered later. */
+  const awaited = new Set<number>();
   let window = DEFAULT_WINDOW_BYTES;
   let output = Buffer.allocUnsafeSlow(OUTPUT_BYTES);
   let length = 0;
@@ -123,7 +129,7 @@ export function createAnswers(socket: Socket) {
     begin(stream);
   }
 
-  return {
+  const answers = {
     flush,
     writeFrame,
     setPeerTable: blocks.setPeerTable,
@@ -134,6 +140,16 @@ export function createAnswers(socket: Socket) {
 
     /** `streamWindow` is what the peer takes on this stream, in bytes. */
     answer(id: number, streamWindow: number, answer: Answer): void {
+      if ('later' in answer) {
+        awaited.add(id);
+        const reply = (late: Answer) => {
+          if (!awaited.delete(id)) return;
+          answers.answer(id, streamWindow, late);
+          flushSoon();
+        };
+        answer.later(reply, () => !awaited.has(id));
+        return;
+      }
       if ('status' in answer) {
         writeFrame(FRAME.headers, FLAG.endHeaders | FLAG.endStream, id, blocks.refusal(answer.status));
         return;
@@ -178,6 +194,7 @@ export function createAnswers(socket: Socket) {
     },
 
     drop(id: number): void {
+      awaited.delete(id);
       const stream = outgoing.get(id)?.stream;
       outgoing.delete(id);
       stream?.onClose();
@@ -186,7 +203,9 @@ export function createAnswers(socket: Socket) {
     dropAll(): void {
       const streams = [...outgoing.values()].map(({ stream }) => stream);
       outgoing.clear();
+      awaited.clear();
       for (const stream of streams) stream?.onClose();
     },
   };
+  return answers;
 }

@@ -23,6 +23,7 @@ import {
   UNKNOWN_KEY_ANSWER,
 } from './backend-data.ts';
 import { readSharedClockMs } from './shared-clock.ts';
+import { createWorkLine } from './work-line.ts';
 
 // An orchestrator that holds running workflows, emits their events, and knows API keys. It must cost little beside the programs under
 // test, so it speaks gRPC over sockets of its own, and encodes each answer and each event once for all who want it.
@@ -37,6 +38,8 @@ export type BackendMessage =
   | { readonly know: { readonly keyHashes: readonly string[]; readonly isLimited: boolean } }
   /** A workflow that is finished and made these files. */
   | { readonly finish: { readonly id: string; readonly files: readonly OutputFile[] } }
+  /** To work on no more than so many calls at once, each for so long, give or take a fifth; the others wait in line. */
+  | { readonly limit: { readonly slots: number; readonly serviceMs: number } }
   /** To say how many keys it was asked for since it was asked this, and to begin anew. */
   | { readonly lookups: true }
   /** To say which calls came since it was asked this, and to note them from now on, or no longer. */
@@ -149,8 +152,12 @@ const serve: Serve = ({ path, message }) => {
     noted.push({ path, request, fields });
     fields = {};
   }
-  return handler.answer(message);
+  const answer = handler.answer(message);
+  const isWork = workLine && handler.rpc.parent === OrchestratorService && !('follow' in answer);
+  return isWork ? workLine!(answer) : answer;
 };
+
+let workLine: ReturnType<typeof createWorkLine> | undefined;
 
 const server = createServer({ noDelay: true }, (socket) => acceptConnection(socket, serve));
 server.listen(0, '127.0.0.1', () => {
@@ -188,6 +195,8 @@ answerMessages<BackendMessage>(async (message): Promise<BackendAnswer> => {
   } else if ('know' in message) {
     const { keyHashes, isLimited } = message.know;
     for (const keyHash of keyHashes) keyAnswers.set(keyHash, prepare(createKeyAnswer(keyAnswers.size, isLimited)));
+  } else if ('limit' in message) {
+    workLine = createWorkLine(message.limit);
   } else if ('note' in message) {
     notedCalls = note(message.note);
   } else {

@@ -18,7 +18,12 @@ export interface RequestsMessage {
     /** Each client sends its next request as soon as its last one is answered. */
     readonly crowd?: { readonly tokens: readonly string[]; readonly clients: number };
     /** So many requests a second come, whether the last ones are answered or not. */
-    readonly callers?: { readonly tokens: readonly string[]; readonly perSecond: number };
+    readonly callers?: {
+      readonly tokens: readonly string[];
+      readonly perSecond: number;
+      /** Default: few enough to be no crowd. */
+      readonly connections?: number;
+    };
     /** How long both go on, with the first token after the last one. Without it: until the crowd has sent each once. */
     readonly forMs?: number;
   };
@@ -141,11 +146,13 @@ function sendCallers(
 }
 
 answerMessages<RequestsMessage>(async ({ send }): Promise<RequestsAnswer> => {
-  const { port, crowd = { tokens: [], clients: 0 }, callers = { tokens: [], perSecond: 0 }, forMs } = send;
+  const { port, crowd = { tokens: [], clients: 0 }, forMs } = send;
+  const callers: NonNullable<Send['callers']> = send.callers ?? { tokens: [], perSecond: 0 };
   const crowdRequests = formatRequests(send, crowd.tokens);
   const callerRequests = formatRequests(send, callers.tokens);
   const hasCallers = callers.perSecond > 0;
-  const open = await openConnections(port, crowd.clients + (hasCallers ? CALLER_CONNECTIONS : 0));
+  const { connections: callerConnections = CALLER_CONNECTIONS } = callers;
+  const open = await openConnections(port, crowd.clients + (hasCallers ? callerConnections : 0));
 
   const endsAt = performance.now() + (forMs ?? Number.POSITIVE_INFINITY);
   let isOver = false;

@@ -4,11 +4,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { liftLimits } from './lift-limits.ts';
 import { type Pinning, type Place, pinBenchmark } from './pinning.ts';
 import { readMachineCpuMs, readTreeCpuMs } from './process-usage.ts';
 import { killTree, type Program, watchProgram } from './program.ts';
 import { createTurns, type Turns } from './turns.ts';
 
+const GATEWAY = 'src/bin/gateway.ts';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 interface ProgramOptions {
@@ -16,6 +18,8 @@ interface ProgramOptions {
   readonly nodeFlags?: readonly string[];
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Default: a gateway serves the few clients of the benchmark as if they were many. */
+  readonly liftsLimits?: boolean;
 }
 
 export type Stage = ReturnType<typeof createStage>;
@@ -74,16 +78,18 @@ export function createStage(
     turn: turns.take,
 
     /** Runs `file`, a path in the repository, with this Node: what is in `src` comes from the product's root. */
-    start(file: string, { place, nodeFlags = [], args = [], env = {} }: ProgramOptions): Program {
+    start(file: string, options: ProgramOptions): Program {
+      const { place, nodeFlags = [], args = [], env = {}, liftsLimits = true } = options;
       const pin = pinning.cores ? ['taskset', '-c', pinning.cores[place]] : [];
       const program = file.startsWith('src/') ? path.join(productRoot, file) : file;
       const [command, ...rest] = [...pin, process.execPath, ...nodeFlags, program, ...args];
       const { PATH, HOME, TMPDIR } = process.env;
+      const lifted = file === GATEWAY && liftsLimits ? liftLimits(productRoot) : {};
       const inherited = Object.fromEntries(Object.entries({ PATH, HOME, TMPDIR }).filter(([, value]) => value));
       const startedAt = performance.now();
       const child = spawn(command!, rest, {
         cwd: ROOT,
-        env: { ...inherited, ...env },
+        env: { ...inherited, ...lifted, ...env },
         stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       });
       const ended = once(child, 'exit').then(() => running.delete(child));
