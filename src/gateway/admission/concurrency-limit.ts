@@ -2,8 +2,8 @@ import { createWorkTimes } from './work-times.ts';
 
 /** What is let in before anything is known, and again when it has been calm. */
 const START_LIMIT = 256;
-/** Growth in one window until the first sign of too much, as in TCP's slow start, and back to where it began. */
-const GROWTH = 1.5;
+/** Growth in one window until the first sign of too much, as in TCP's slow start. */
+const FIRST_GROWTH = 1.5;
 /** Delay of the event loop, in milliseconds. */
 const LAG_TARGET_MS = 25;
 /** Windows that it has to be late one after the other: then there is a queue for it, and not one long turn. */
@@ -14,7 +14,7 @@ const LAG_FLOOR = 100;
  * Windows of slow work, one after the other, before a limit shrinks that is far from used up: whatever stood still for a moment
  * is over then, and what waited meanwhile came through. A limit that is used up shrinks at once.
  */
-const SLOW_WINDOWS = 5;
+const SLOW_WINDOWS = 3;
 /** The share of the limit up to which it is far from used up. */
 const HARDLY_USED = 0.5;
 /** The least that is left of a limit after one window. */
@@ -87,14 +87,13 @@ export function createConcurrencyLimit(min: number, max: number) {
     const used = Math.min(limit, peakInFlight);
     const isFew = used <= min;
     if (gradient < 1 && !isFew && !mayPass) {
-      limit = Math.max(min, limit * STEEPEST, Math.min(limit, used * gradient + Math.sqrt(used)));
+      limit = Math.max(min, Math.min(limit, used * gradient + Math.sqrt(used)));
       isNew = false;
     } else if (gradient === 1 && peakInFlight < limit * HARDLY_USED) {
-      // Nobody is near it: to be careful here would only refuse the next few that come at once.
-      if (limit < start) limit = Math.min(start, limit * GROWTH);
+      if (limit < start) limit = Math.min(start, limit + Math.sqrt(limit));
     } else if (gradient === 1 && isJudged) {
       // A window in which too little was done to tell anything is no reason for more.
-      limit = Math.min(max, isNew ? limit * GROWTH : limit + Math.sqrt(limit));
+      limit = Math.min(max, isNew ? limit * FIRST_GROWTH : limit + Math.sqrt(limit));
     }
     windowsOfFew = gradient < 1 && isFew ? windowsOfFew + 1 : 0;
     if (windowsOfFew < FEW_WINDOWS) return;
